@@ -1,0 +1,15 @@
+# What every target of the project shares, as interface targets.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+add_library(openmmscore_warnings INTERFACE)
+target_compile_options(openmmscore_warnings INTERFACE -Wall -Wextra -Wshadow
+    $<$<BOOL:${OPENMMSCORE_WARNINGS_AS_ERRORS}>:-Werror>)
