@@ -11,5 +11,7 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 
 add_library(openmmscore_warnings INTERFACE)
-target_compile_options(openmmscore_warnings INTERFACE -Wall -Wextra -Wshadow
+target_compile_options(openmmscore_warnings INTERFACE -Wall -Wextra
+    # A constructor's argument may have the name of the member that it fills.
+    $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local>
     $<$<BOOL:${OPENMMSCORE_WARNINGS_AS_ERRORS}>:-Werror>)

@@ -40,8 +40,15 @@ public:
     const NoiseSchedule& getSchedule() const { return *schedule; }
     /** @return whether every expert that answers at this t has an energy, so that the score is a gradient */
     bool hasEnergy(double t) const;
-    /** @return the weight of each expert at this t; t is clamped to the model's interval. They add up to 1. */
+    /** @return the weight of each expert at this t; t is clamped to the model's interval. They add up to 1.
+     */
     std::vector<double> expertWeights(double t) const;
+    /**
+     * @return the factor between an expert's output and the reduced energy or score: its sign, over sigma(t)
+     *         where the file says so
+     * @throws ShapeError  if that is infinite
+     */
+    double outputFactor(int expert, double t) const;
     /** @return tensors of one expert, in the order of expertTensors(), for engines that fold them */
     const std::vector<std::vector<double>>& getExpertTensors(int expert) const;
     /** @return the plain network of one expert */
@@ -75,6 +82,7 @@ public:
 
 private:
     explicit ScoreModel(ModelFile file);
+    double clampTime(double t) const;
     void checkFeatures(std::span<const int> features, int numMolecules) const;
 
     ModelFile file;

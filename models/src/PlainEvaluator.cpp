@@ -1,0 +1,72 @@
+#include "PlainEvaluator.h"
+
+#include <algorithm>
+#include <map>
+
+#include "openmmscore/models/Error.h"
+#include "openmmscore/models/NoiseSchedule.h"
+
+namespace OpenMMScore {
+
+PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<const int> features,
+                               int numMolecules, int numThreads)
+    : numCoordinates(model.getDescription().getNumCoordinates()), conservative(model.hasEnergy(t)),
+      kinds(numMolecules, 0) {
+    // Molecules with the same features share one folded network.
+    const std::size_t perMolecule = numMolecules == 0 ? 0 : features.size() / numMolecules;
+    std::vector<std::vector<int>> distinct;
+    std::map<std::vector<int>, int> known;
+    for (int m = 0; m < numMolecules; m++) {
+        auto own = features.subspan(m * perMolecule, perMolecule);
+        auto [entry, added] = known.try_emplace({own.begin(), own.end()}, static_cast<int>(distinct.size()));
+        if (added)
+            distinct.push_back(entry->first);
+        kinds[m] = entry->second;
+    }
+
+    const std::vector<double> weights = model.expertWeights(t);
+    std::size_t workspaceSize = 0;
+    for (std::size_t k = 0; k < weights.size(); k++) {
+        if (weights[k] == 0)
+            continue;
+        ActiveExpert expert;
+        expert.head = model.getDescription().experts[k].head;
+        expert.factor = weights[k] * model.outputFactor(static_cast<int>(k), t);
+        for (const std::vector<int>& own : distinct) {
+            expert.networks.push_back(model.getNetwork(static_cast<int>(k)).atTime(t, own));
+            workspaceSize = std::max(workspaceSize, expert.networks.back()->getWorkspaceSize());
+        }
+        experts.push_back(std::move(expert));
+    }
+    workspaces.assign(numThreads, std::vector<double>(2 * numCoordinates + workspaceSize));
+}
+
+void PlainEvaluator::evaluate(int thread, int first, int count, const double* coordinates, double* energies,
+                              double* scores) {
+    if (energies != nullptr && !conservative)
+        throw ShapeError("the model has no energy at this diffusion time, only a score");
+    for (int m = 0; m < count; m++)
+        evaluateMolecule(
+            kinds[first + m], coordinates + m * numCoordinates, energies == nullptr ? nullptr : energies + m,
+            scores == nullptr ? nullptr : scores + m * numCoordinates, workspaces[thread].data());
+}
+
+void PlainEvaluator::evaluateMolecule(int kind, const double* z, double* energy, double* score,
+                                      double* workspace) const {
+    double *output = workspace, *gradient = output + numCoordinates, *rest = gradient + numCoordinates;
+    if (energy != nullptr)
+        *energy = 0;
+    if (score != nullptr)
+        std::fill_n(score, numCoordinates, 0.0);
+    for (const ActiveExpert& expert : experts) {
+        expert.networks[kind]->evaluate(z, output, score == nullptr ? nullptr : gradient, rest);
+        if (expert.head == Head::Energy && energy != nullptr)
+            *energy += expert.factor * output[0];
+        if (score == nullptr)
+            continue;
+        for (int i = 0; i < numCoordinates; i++)
+            score[i] += expert.factor * (expert.head == Head::Energy ? -gradient[i] : output[i]);
+    }
+}
+
+} // namespace OpenMMScore

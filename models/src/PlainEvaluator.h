@@ -1,0 +1,47 @@
+#ifndef OPENMMSCORE_MODELS_PLAINEVALUATOR_H_
+#define OPENMMSCORE_MODELS_PLAINEVALUATOR_H_
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "openmmscore/models/Evaluator.h"
+#include "openmmscore/models/Network.h"
+#include "openmmscore/models/ScoreModel.h"
+
+namespace OpenMMScore {
+
+/** The Evaluator of the plain float64 engine: molecule by molecule, nothing clever. */
+class PlainEvaluator : public Evaluator {
+public:
+    PlainEvaluator(const ScoreModel& model, double t, std::span<const int> features, int numMolecules,
+                   int numThreads);
+
+    int getNumMolecules() const override { return static_cast<int>(kinds.size()); }
+    int getNumCoordinates() const override { return numCoordinates; }
+    int getBlockSize() const override { return 1; }
+    bool hasEnergy() const override { return conservative; }
+    void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
+                  double* scores) override;
+
+private:
+    struct ActiveExpert {
+        Head head;
+        /** Expert weight times outputSign, divided by sigma(t) if the file says so. */
+        double factor;
+        /** One for each kind of molecule: molecules with equal features share it. */
+        std::vector<std::unique_ptr<FixedTimeNetwork>> networks;
+    };
+    void evaluateMolecule(int kind, const double* z, double* energy, double* score, double* workspace) const;
+
+    int numCoordinates;
+    bool conservative;
+    std::vector<int> kinds;
+    std::vector<ActiveExpert> experts;
+    /** One for each thread: a network's output, then its gradient, then what it works in. */
+    std::vector<std::vector<double>> workspaces;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_MODELS_PLAINEVALUATOR_H_
