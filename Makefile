@@ -1,0 +1,98 @@
+# make demo     build, simulate alanine dipeptide with a shipped model for a minute, draw its free energy
+# make test     build everything, run the C++ tests (ctest) and the Python tests (pytest)
+# make build    build and install the Python package into .venv, without the training tool
+# make train    the same with the training tool, on LibTorch
+# make asan     the core's tests under the address and undefined-behaviour sanitizers
+# make fuzz     the model file's reader under libFuzzer for FUZZ_SECONDS
+# make lint     formatting and static analysis
+# make format   let clang-format and ruff rewrite the sources
+# make clean    remove what was built (.venv stays; rm -rf .venv removes it)
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+PY := .venv/bin/python
+BUILD := build/release
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+PACKAGES_BUILD := g++ make pkg-config nlohmann-json3-dev libssl-dev libhwy-dev
+PACKAGES_TEST := $(PACKAGES_BUILD) libgtest-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
+PACKAGES_LINT := $(PACKAGES_TEST) clang clang-format clang-tidy libclang-rt-14-dev
+CXX_SOURCES := $$(git ls-files '*.cpp' '*.h')
+
+.PHONY: demo test build train install-test asan fuzz lint tidy format clean
+
+demo: build
+	$(PY) examples/alanine_dipeptide.py --output demo-output $(DEMO_ARGS)
+
+test: install-test
+	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE validation
+	$(PY) -m pytest
+
+# ---- building -------------------------------------------------------------------------------------------------
+
+build: .venv/run.stamp
+	tools/system-packages.sh $(PACKAGES_BUILD)
+	tools/build.sh $(BUILD) $(JOBS)
+
+train: .venv/run.stamp .venv/torch.stamp
+	tools/system-packages.sh $(PACKAGES_TEST)
+	tools/build.sh $(BUILD) $(JOBS) -DOPENMMSCORE_WITH_TORCH=ON
+
+install-test: .venv/run.stamp .venv/test.stamp .venv/torch.stamp
+	tools/system-packages.sh $(PACKAGES_TEST)
+	tools/build.sh $(BUILD) $(JOBS) -DOPENMMSCORE_WITH_TORCH=ON -DOPENMMSCORE_BUILD_TESTS=ON \
+	    -DOPENMMSCORE_BUILD_BENCHMARKS=ON
+
+.venv/run.stamp: requirements/run.txt tools/make-venv.sh
+	tools/make-venv.sh "$(PYTHON)"
+	$(PY) -m pip install -q -r requirements/run.txt
+	touch $@
+
+.venv/test.stamp: requirements/test.txt .venv/run.stamp
+	$(PY) -m pip install -q -r requirements/test.txt
+	touch $@
+
+.venv/torch.stamp: requirements/torch.txt .venv/run.stamp
+	@echo "Installing LibTorch for the training tool (0.55 GB)"
+	$(PY) -m pip install -q --no-deps -r requirements/torch.txt
+	touch $@
+
+# ---- checks ---------------------------------------------------------------------------------------------------
+
+asan: .venv/run.stamp
+	tools/system-packages.sh $(PACKAGES_TEST)
+	cmake --preset asan >/dev/null
+	cmake --build build/asan -j $(JOBS)
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS)
+
+fuzz: .venv/run.stamp
+	tools/system-packages.sh $(PACKAGES_LINT)
+	cmake --preset fuzz >/dev/null
+	cmake --build build/fuzz -j $(JOBS) --target FuzzModelFile
+	mkdir -p build/fuzz/corpus
+	build/fuzz/tests/fuzz/FuzzModelFile -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=512 -max_len=8192 \
+	    -print_final_stats=1 -verbosity=0 build/fuzz/corpus
+
+lint: .venv/run.stamp .venv/test.stamp
+	tools/system-packages.sh $(PACKAGES_LINT)
+	clang-format --dry-run --Werror $(CXX_SOURCES)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+tidy: .venv/run.stamp
+	tools/system-packages.sh $(PACKAGES_LINT)
+	cmake --preset asan >/dev/null
+	git ls-files 'models/src/*.cpp' | xargs -P $(JOBS) -n 4 clang-tidy --quiet -p build/asan
+
+format: .venv/test.stamp
+	clang-format -i $(CXX_SOURCES)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:
+	rm -rf build demo-output
