@@ -1,0 +1,119 @@
+#ifndef OPENMMSCORE_TORCH_TORCHNETWORK_H_
+#define OPENMMSCORE_TORCH_TORCHNETWORK_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "openmmscore/models/ModelDescription.h"
+#include "openmmscore/models/ModelFile.h"
+#include "openmmscore/models/NoiseSchedule.h"
+
+namespace OpenMMScore {
+
+/** A score that was computed in such a way that a loss of it can be differentiated. */
+class RecordedScore {
+public:
+    virtual ~RecordedScore() = default;
+    /** @return shape [batch, coordinates] */
+    virtual at::Tensor getScore() const = 0;
+    /**
+     * Add the derivative of sum(cotangent * score) with respect to all parameters. To be called once.
+     *
+     * @param cotangent  shape [batch, coordinates]: the derivative of a loss with respect to the score
+     * @param gradient   shape [number of parameters]
+     */
+    virtual void addGradient(const at::Tensor& cotangent, at::Tensor& gradient) = 0;
+};
+
+/**
+ * The network of one expert as differentiable LibTorch operations, for training. The numbers it computes are
+ * those of the plain engine (Network), the tensors have the names and shapes of the model file.
+ *
+ * All parameters lie one after another in one flat tensor, of which the named ones are views: an optimiser,
+ * an average or a clip is then one operation on one tensor.
+ */
+class TorchNetwork {
+public:
+    /**
+     * Make the network that model.experts[expert] describes, with all parameters zero.
+     *
+     * @param options  dtype (float32 or float64) and device
+     */
+    static std::unique_ptr<TorchNetwork> create(const ModelDescription& model, int expert,
+                                                const at::TensorOptions& options);
+    virtual ~TorchNetwork();
+    TorchNetwork(const TorchNetwork&) = delete;
+    TorchNetwork& operator=(const TorchNetwork&) = delete;
+
+    /**
+     * Fill the parameters with fresh random numbers in the manner of Flax: weights LeCun normal (truncated at
+     * two standard deviations), biases zero, embeddings normal with variance 1/width, layer norms the
+     * identity.
+     */
+    void initialize(std::uint64_t seed);
+    /** @return the flat tensor of all parameters; writing to it changes the network */
+    at::Tensor& getFlatParameters() { return flat; }
+    const at::Tensor& getFlatParameters() const { return flat; }
+    /** @return the named parameters, in the order of expertTensors(): leaves of the graph that autograd
+     * builds */
+    const std::vector<at::Tensor>& getParameters() const { return parameters; }
+    const std::vector<TensorShape>& getShapes() const { return shapes; }
+    std::int64_t getNumParameters() const { return flat.numel(); }
+    bool hasEnergy() const { return expert.head == Head::Energy; }
+    const ExpertDescription& getExpert() const { return expert; }
+    int getNumCoordinates() const { return numCoordinates; }
+
+    /**
+     * @param flatValues  shape [getNumParameters()]: the values to write, for instance an average of
+     * parameters
+     * @return the tensors of a model file
+     */
+    std::vector<NamedTensor> exportTensors(const at::Tensor& flatValues) const;
+    /** Take the parameters over from tensors of a model file, given in the order of getShapes(). */
+    void importTensors(const std::vector<std::vector<double>>& values);
+
+    /**
+     * @param z  shape [batch, getNumCoordinates()]
+     * @param t  shape [batch], float64: diffusion times
+     * @return shape [batch]: reduced energies
+     * @throws ShapeError  if the expert has a score head
+     */
+    at::Tensor energy(const at::Tensor& z, const at::Tensor& t) const;
+    /**
+     * @param z, t  as for energy()
+     * @return the score, ready for addGradient(). Different threads may do this at once, each with its own
+     * result
+     */
+    virtual std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t) const;
+
+protected:
+    TorchNetwork(const ModelDescription& model, int expert, const at::TensorOptions& options);
+    /**
+     * @param features  shape [batch, number of time features]
+     * @return the network's output o: shape [batch] or, with a score head, [batch, getNumCoordinates()]
+     */
+    virtual at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const = 0;
+    /** @return the parameter whose name ends in this, after "experts.<k>." */
+    const at::Tensor& parameter(const std::string& name) const;
+
+private:
+    at::Tensor timeFeatures(const at::Tensor& t) const;
+    /** @return s o, divided by sigma(t) if the expert's output is scaled so */
+    at::Tensor scaleOutput(const at::Tensor& output, const at::Tensor& t) const;
+
+    ExpertDescription expert;
+    std::unique_ptr<NoiseSchedule> schedule;
+    std::string prefix;
+    int numCoordinates;
+    std::vector<TensorShape> shapes;
+    at::Tensor flat;
+    std::vector<at::Tensor> parameters;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TORCH_TORCHNETWORK_H_

@@ -1,0 +1,116 @@
+#include "TorchGraphTransformer.h"
+
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/lerp.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+
+#include "openmmscore/models/Error.h"
+
+namespace OpenMMScore {
+
+TorchGraphTransformer::TorchGraphTransformer(const ModelDescription& model, int expert,
+                                             const at::TensorOptions& options)
+    : TorchNetwork(model, expert, options), sizes(getExpert().graphTransformer), numParticles(model.count) {
+    if (!model.features.empty())
+        throw ShapeError(
+            "TorchGraphTransformer: networks with particle features cannot be trained yet, the model "
+            "has " +
+            std::to_string(model.features.size()) + " (leave features empty)");
+    edgeEmbedding = linear("edge_embedding");
+    nodeEmbedding = linear("node_embedding");
+    readout = linear("readout");
+    for (int l = 0; l < sizes.layers; l++) {
+        const std::string name = "layers." + std::to_string(l) + ".";
+        layers.push_back({linear(name + "attention_norm"), linear(name + "attention.query"),
+                          linear(name + "attention.key"), linear(name + "attention.value"),
+                          linear(name + "attention.edge"), linear(name + "attention.output"),
+                          linear(name + "feed_forward_norm"), linear(name + "feed_forward.expand"),
+                          linear(name + "feed_forward.contract"), parameter(name + "attention_gate.weight"),
+                          parameter(name + "feed_forward_gate.weight")});
+    }
+}
+
+TorchGraphTransformer::Linear TorchGraphTransformer::linear(const std::string& name) const {
+    return {parameter(name + ".weight"), parameter(name + ".bias")};
+}
+
+at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor& features) const {
+    const std::int64_t batch = z.size(0), n = numParticles, h = sizes.hidden;
+    const at::Tensor positions = z.view({batch, n, 3});
+    // The input is [one-hot index, time features]: the first n columns of the weight are looked up, not
+    // multiplied.
+    const at::Tensor identity = nodeEmbedding.weight.narrow(1, 0, n).t().contiguous();
+    const at::Tensor time = nodeEmbedding.weight.narrow(1, n, features.size(1));
+    at::Tensor nodes = identity.unsqueeze(0) + at::linear(features, time, nodeEmbedding.bias).unsqueeze(1);
+    nodes = nodes.reshape({batch * n, h});
+    for (const Layer& layer : layers) {
+        nodes = gate(layer.attentionGate, attend(layer, nodes, positions), nodes);
+        nodes = gate(layer.feedForwardGate, feedForward(layer, nodes), nodes);
+    }
+    if (hasEnergy())
+        return at::linear(nodes, readout.weight, readout.bias).view({batch, n}).sum(1);
+    return at::linear(nodes.view({batch, n * h}), readout.weight, readout.bias);
+}
+
+at::Tensor TorchGraphTransformer::attend(const Layer& layer, const at::Tensor& nodes,
+                                         const at::Tensor& positions) const {
+    const std::int64_t n = numParticles, heads = sizes.heads, d = sizes.headSize, h = sizes.hidden;
+    const std::int64_t batch = positions.size(0);
+    const at::Tensor a = at::matmul(layer.edge.weight, edgeEmbedding.weight);
+    const at::Tensor c = at::linear(edgeEmbedding.bias, layer.edge.weight, layer.edge.bias);
+    const at::Tensor y = at::layer_norm(nodes, {h}, layer.attentionNorm.weight, layer.attentionNorm.bias,
+                                        sizes.layerNormEpsilon);
+    // Queries with A^T q / sqrt(d), keys and values with z in the last three columns: shape [batch heads, n,
+    // d + 3].
+    const auto byHead = [&](const Linear& linear) {
+        return at::linear(y, linear.weight, linear.bias).view({batch, n, heads, d}).transpose(1, 2);
+    };
+    const at::Tensor q = byHead(layer.query), k = byHead(layer.key), v = byHead(layer.value);
+    const at::Tensor shared = positions.unsqueeze(1).expand({batch, heads, n, 3});
+    const at::Tensor q3 = at::matmul(q, a.view({1, heads, d, 3}));
+    const at::Tensor scores = (at::matmul(q, k.transpose(2, 3)) + at::matmul(q3, shared.transpose(2, 3))) *
+                              (1.0 / std::sqrt(double(d)));
+    const at::Tensor weights = at::softmax(scores, -1);
+    const at::Tensor mixed = at::matmul(weights, v).transpose(1, 2).reshape({batch * n, heads * d});
+    const at::Tensor shift =
+        (at::matmul(weights, shared) - shared).transpose(1, 2).reshape({batch * n, heads * 3});
+    // W_o (A shift + c), with W_o and A multiplied first, head by head.
+    const at::Tensor byHeadOutput = layer.output.weight.view({h, heads, d}).transpose(0, 1);
+    const at::Tensor shiftWeight =
+        at::bmm(byHeadOutput, a.view({heads, d, 3})).transpose(1, 2).reshape({heads * 3, h});
+    const at::Tensor bias = at::linear(c, layer.output.weight, layer.output.bias);
+    return at::addmm(at::linear(mixed, layer.output.weight, bias), shift, shiftWeight);
+}
+
+at::Tensor TorchGraphTransformer::feedForward(const Layer& layer, const at::Tensor& nodes) const {
+    const at::Tensor y = at::layer_norm(nodes, {sizes.hidden}, layer.feedForwardNorm.weight,
+                                        layer.feedForwardNorm.bias, sizes.layerNormEpsilon);
+    const at::Tensor wide = at::gelu(at::linear(y, layer.expand.weight, layer.expand.bias),
+                                     sizes.gelu == Gelu::Tanh ? "tanh" : "none");
+    return at::linear(wide, layer.contract.weight, layer.contract.bias);
+}
+
+at::Tensor TorchGraphTransformer::gate(const at::Tensor& weight, const at::Tensor& update,
+                                       const at::Tensor& nodes) const {
+    // w . [x; r; x - r] = (w1 + w3) . x + (w2 - w3) . r
+    const std::int64_t h = sizes.hidden;
+    const at::Tensor w1 = weight.narrow(1, 0, h), w2 = weight.narrow(1, h, h),
+                     w3 = weight.narrow(1, 2 * h, h);
+    const at::Tensor g =
+        at::sigmoid(at::mv(update, (w1 + w3).view({h})) + at::mv(nodes, (w2 - w3).view({h})));
+    return at::lerp(nodes, update, g.unsqueeze(1));
+}
+
+} // namespace OpenMMScore

@@ -1,0 +1,198 @@
+#include "openmmscore/torch/TorchNetwork.h"
+
+#include <cmath>
+#include <numbers>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/cos.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "TorchGraphTransformer.h"
+#include "TorchMlp.h"
+#include "openmmscore/models/Error.h"
+#include "openmmscore/torch/CounterRandom.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+std::int64_t numElements(const TensorShape& shape) {
+    std::int64_t product = 1;
+    for (std::int64_t size : shape.shape)
+        product *= size;
+    return product;
+}
+
+bool endsWith(const std::string& text, const std::string& end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/** A standard normal number, drawn again until it lies within two standard deviations. */
+double truncatedNormal(CounterRandom& random) {
+    for (;;) {
+        const double x = random.normal();
+        if (std::abs(x) <= 2.0)
+            return x;
+    }
+}
+
+} // namespace
+
+TorchNetwork::TorchNetwork(const ModelDescription& model, int index, const at::TensorOptions& options)
+    : expert(model.experts.at(index)), schedule(model.schedule.create()),
+      prefix("experts." + std::to_string(index) + "."), numCoordinates(model.getNumCoordinates()),
+      shapes(expertTensors(model, index)) {
+    std::int64_t total = 0;
+    for (const TensorShape& shape : shapes)
+        total += numElements(shape);
+    flat = at::zeros({total}, options);
+    std::int64_t offset = 0;
+    for (const TensorShape& shape : shapes) {
+        const std::int64_t count = numElements(shape);
+        parameters.push_back(flat.narrow(0, offset, count).view(shape.shape).detach().requires_grad_());
+        offset += count;
+    }
+}
+
+TorchNetwork::~TorchNetwork() = default;
+
+std::unique_ptr<TorchNetwork> TorchNetwork::create(const ModelDescription& model, int expert,
+                                                   const at::TensorOptions& options) {
+    if (model.experts.at(expert).architecture == ExpertDescription::Architecture::Mlp)
+        return std::make_unique<TorchMlp>(model, expert, options);
+    return std::make_unique<TorchGraphTransformer>(model, expert, options);
+}
+
+const at::Tensor& TorchNetwork::parameter(const std::string& name) const {
+    for (std::size_t i = 0; i < shapes.size(); i++)
+        if (shapes[i].name == prefix + name)
+            return parameters[i];
+    throw ShapeError("TorchNetwork: there is no tensor named " + prefix + name);
+}
+
+void TorchNetwork::initialize(std::uint64_t seed) {
+    // The standard deviation of a normal distribution cut at two, by which LeCun's is enlarged.
+    constexpr double truncatedDeviation = 0.87962566103423978;
+    std::vector<std::vector<double>> values;
+    for (std::size_t i = 0; i < shapes.size(); i++) {
+        const TensorShape& shape = shapes[i];
+        CounterRandom random(seed, CounterRandom::Stream::Initialization, i);
+        std::vector<double> tensor(numElements(shape), 0.0);
+        if (shape.name.find("feature_embeddings.") != std::string::npos)
+            for (double& x : tensor)
+                x = random.normal() / std::sqrt(double(shape.shape[1]));
+        else if (endsWith(shape.name, "_norm.weight"))
+            std::fill(tensor.begin(), tensor.end(), 1.0);
+        else if (endsWith(shape.name, ".weight"))
+            for (double& x : tensor)
+                x = truncatedNormal(random) / (truncatedDeviation * std::sqrt(double(shape.shape[1])));
+        values.push_back(std::move(tensor));
+    }
+    importTensors(values);
+}
+
+void TorchNetwork::importTensors(const std::vector<std::vector<double>>& values) {
+    std::vector<double> all;
+    all.reserve(flat.numel());
+    for (std::size_t i = 0; i < shapes.size(); i++) {
+        if (static_cast<std::int64_t>(values.at(i).size()) != numElements(shapes[i]))
+            throw ShapeError("TorchNetwork: tensor " + shapes[i].name + " needs " +
+                             std::to_string(numElements(shapes[i])) + " values, there are " +
+                             std::to_string(values[i].size()));
+        all.insert(all.end(), values[i].begin(), values[i].end());
+    }
+    flat.copy_(at::from_blob(all.data(), {flat.numel()}, at::kDouble));
+}
+
+std::vector<NamedTensor> TorchNetwork::exportTensors(const at::Tensor& flatValues) const {
+    const at::Tensor values = flatValues.detach().to(at::kCPU, at::kDouble).contiguous();
+    const double* next = values.data_ptr<double>();
+    const DType dtype = flat.scalar_type() == at::kDouble ? DType::Float64 : DType::Float32;
+    std::vector<NamedTensor> result;
+    for (const TensorShape& shape : shapes) {
+        const std::int64_t count = numElements(shape);
+        result.push_back({shape.name, shape.shape, std::vector<double>(next, next + count), dtype});
+        next += count;
+    }
+    return result;
+}
+
+at::Tensor TorchNetwork::timeFeatures(const at::Tensor& t) const {
+    const double width = expert.upperTime - expert.lowerTime, twoPi = 2.0 * std::numbers::pi;
+    const at::Tensor s = at::clamp(t, expert.lowerTime, expert.upperTime);
+    if (expert.timeFeatures == TimeFeatures::Linear)
+        return s.unsqueeze(1).to(flat.options());
+    std::vector<at::Tensor> columns = {s - 0.5 * width, at::cos(twoPi * s), at::sin(twoPi * s),
+                                       -at::cos(2.0 * twoPi * s)};
+    if (expert.timeFeatures == TimeFeatures::FourierRescaled) {
+        const at::Tensor u = (s - expert.lowerTime) / width;
+        columns.insert(columns.end(), {at::cos(twoPi * u), at::sin(twoPi * u), -at::cos(2.0 * twoPi * u)});
+    }
+    return at::stack(columns, 1).to(flat.options());
+}
+
+at::Tensor TorchNetwork::scaleOutput(const at::Tensor& output, const at::Tensor& t) const {
+    at::Tensor scaled = expert.outputSign < 0 ? -output : output;
+    if (expert.scaling == Scaling::None)
+        return scaled;
+    std::vector<double> factors;
+    const at::Tensor times = t.to(at::kCPU).contiguous();
+    for (std::int64_t i = 0; i < times.numel(); i++)
+        factors.push_back(1.0 / schedule->sigma(times.data_ptr<double>()[i]));
+    at::Tensor factor =
+        at::from_blob(factors.data(), {t.numel()}, at::kDouble).to(flat.options(), false, true);
+    return scaled * (output.dim() == 2 ? factor.unsqueeze(1) : factor);
+}
+
+at::Tensor TorchNetwork::energy(const at::Tensor& z, const at::Tensor& t) const {
+    if (!hasEnergy())
+        throw ShapeError("TorchNetwork: an energy was asked for, but the expert has a score head");
+    return scaleOutput(forward(z, timeFeatures(t)), t);
+}
+
+namespace {
+
+/** By autograd: with an energy head, through the graph of the gradient's own computation. */
+class AutogradScore : public RecordedScore {
+public:
+    AutogradScore(at::Tensor recorded, const std::vector<at::Tensor>& networkParameters)
+        : score(std::move(recorded)), parameters(networkParameters) {}
+
+    at::Tensor getScore() const override { return score.detach(); }
+    void addGradient(const at::Tensor& cotangent, at::Tensor& gradient) override {
+        // Constants added to the energy have no part in the score: their gradients are undefined, that is,
+        // zero.
+        const auto parts = torch::autograd::grad({score}, parameters, {cotangent}, false, false, true);
+        std::int64_t offset = 0;
+        for (std::size_t i = 0; i < parts.size(); i++) {
+            const std::int64_t count = parameters[i].numel();
+            if (parts[i].defined())
+                gradient.narrow(0, offset, count).add_(parts[i].reshape({count}));
+            offset += count;
+        }
+    }
+
+private:
+    at::Tensor score;
+    const std::vector<at::Tensor>& parameters;
+};
+
+} // namespace
+
+std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, const at::Tensor& t) const {
+    at::AutoGradMode enable(true);
+    if (!hasEnergy())
+        return std::make_unique<AutogradScore>(scaleOutput(forward(z, timeFeatures(t)), t), parameters);
+    const at::Tensor input = z.detach().requires_grad_();
+    const at::Tensor total = energy(input, t).sum();
+    return std::make_unique<AutogradScore>(-torch::autograd::grad({total}, {input}, {}, true, true)[0],
+                                           parameters);
+}
+
+} // namespace OpenMMScore
