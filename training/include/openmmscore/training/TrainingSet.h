@@ -1,0 +1,81 @@
+#ifndef OPENMMSCORE_TRAINING_TRAININGSET_H_
+#define OPENMMSCORE_TRAINING_TRAININGSET_H_
+
+#include <cstdint>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "openmmscore/training/TrainingConfig.h"
+
+namespace OpenMMScore {
+
+/** Clean samples with the draws that noise them. */
+struct NoisedBatch {
+    /** shape [batch, coordinates]: z_0, in the network's dtype */
+    at::Tensor clean;
+    /** shape [batch], float64: diffusion times */
+    at::Tensor times;
+    /** shape [batch, coordinates]: standard normal */
+    at::Tensor noise;
+
+    std::int64_t size() const { return times.size(0); }
+    /** @return samples first ... first+count-1, sharing memory */
+    NoisedBatch slice(std::int64_t first, std::int64_t count) const;
+};
+
+/**
+ * The frames to learn from: selected, centred (particles), divided by the length scale and split into a part
+ * for training and one for validation.
+ *
+ * Everything drawn is a function of the seed and of where it is used (step and sample), so a run that is
+ * continued draws what it would have drawn.
+ */
+class TrainingSet {
+public:
+    /**
+     * Read the frames that the configuration names.
+     *
+     * @param config  its model gets space, count and, if measured, lengthScale
+     * @throws Error  if the file is unusable: damaged, of the wrong shape, with numbers that are not finite,
+     * too short
+     */
+    TrainingSet(TrainingConfig& config, const at::TensorOptions& options);
+
+    std::int64_t getNumTrainingFrames() const { return numTraining; }
+    std::int64_t getNumValidationFrames() const { return frames.size(0) - numTraining; }
+    /** @return SHA-256 of the data file, and its name without folders */
+    const std::string& getSha256() const { return sha256; }
+    const std::string& getFileName() const { return fileName; }
+    /**
+     * @param step  from 0: batches go through a fresh permutation of all training frames every epoch; what is
+     * left over of an epoch is dropped
+     */
+    NoisedBatch trainingBatch(std::int64_t step) const;
+    /**
+     * The fixed batch on which every validation is done: frames of the validation part (of the training part
+     * if there is none), in turn, at evenly spread diffusion times.
+     */
+    NoisedBatch validationBatch(std::int64_t size) const;
+
+private:
+    NoisedBatch assemble(const std::vector<std::int64_t>& indices, const std::vector<double>& times,
+                         std::uint64_t index, bool validation) const;
+    void shuffle(std::int64_t epoch) const;
+
+    OptimizationConfig settings;
+    std::uint64_t seed;
+    bool particles;
+    /** shape [frames, coordinates], float64, network units; training frames first */
+    at::Tensor frames;
+    at::TensorOptions options;
+    std::int64_t numTraining = 0;
+    std::string sha256, fileName;
+    /** The permutation of the epoch that was asked for last. */
+    mutable std::vector<std::int64_t> order;
+    mutable std::int64_t orderEpoch = -1;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_TRAININGSET_H_

@@ -1,0 +1,93 @@
+#include "Checkpoint.h"
+
+#include <ATen/ops/from_blob.h>
+#include <nlohmann/json.hpp>
+
+#include "openmmscore/models/Error.h"
+#include "openmmscore/models/ModelFile.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+constexpr const char* kind = "openmmscore-train checkpoint 1";
+
+NamedTensor named(const std::string& name, const at::Tensor& tensor) {
+    const at::Tensor values = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+    const double* data = values.data_ptr<double>();
+    return {name,
+            {values.numel()},
+            std::vector<double>(data, data + values.numel()),
+            tensor.scalar_type() == at::kDouble ? DType::Float64 : DType::Float32};
+}
+
+} // namespace
+
+void Checkpoint::write(const std::string& path) const {
+    const nlohmann::json document = {{"kind", kind},
+                                     {"step", step},
+                                     {"skipped", skipped},
+                                     {"skipped_in_row", skippedInRow},
+                                     {"elapsed_seconds", elapsedSeconds},
+                                     {"loss_sum", lossSum},
+                                     {"loss_count", lossCount},
+                                     {"updates", optimizer.updates},
+                                     {"config", nlohmann::json::parse(config)},
+                                     {"data_sha256", dataSha256}};
+    ModelFile::writeAtomically(
+        path, ModelFile::encode(document.dump(), {named("parameters", parameters), named("average", average),
+                                                  named("first_moment", optimizer.firstMoment),
+                                                  named("second_moment", optimizer.secondMoment)}));
+}
+
+Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
+                            const at::TensorOptions& options) {
+    const ModelFile file = ModelFile::read(path);
+    const auto tensor = [&](const char* name) {
+        std::vector<double> values = file.readTensor(name, {numParameters});
+        return at::from_blob(values.data(), {numParameters}, at::kDouble).to(options, false, true);
+    };
+    Checkpoint result;
+    try {
+        const nlohmann::json document = nlohmann::json::parse(file.getDocument());
+        if (document.at("kind") != kind)
+            throw Error(path + ": this is not a checkpoint of openmmscore-train");
+        document.at("step").get_to(result.step);
+        document.at("skipped").get_to(result.skipped);
+        document.at("skipped_in_row").get_to(result.skippedInRow);
+        document.at("elapsed_seconds").get_to(result.elapsedSeconds);
+        document.at("loss_sum").get_to(result.lossSum);
+        document.at("loss_count").get_to(result.lossCount);
+        document.at("updates").get_to(result.optimizer.updates);
+        document.at("data_sha256").get_to(result.dataSha256);
+        result.config = document.at("config").dump();
+    }
+    catch (const nlohmann::json::exception&) {
+        throw Error(path + ": this is not a checkpoint of openmmscore-train, or it is damaged");
+    }
+    result.parameters = tensor("parameters");
+    result.average = tensor("average");
+    result.optimizer.firstMoment = tensor("first_moment");
+    result.optimizer.secondMoment = tensor("second_moment");
+    return result;
+}
+
+void Checkpoint::checkContinues(const std::string& path, const std::string& newConfig,
+                                const std::string& newSha256) const {
+    if (dataSha256 != newSha256)
+        throw Error(path + ": the checkpoint was made with other data (SHA-256 " + dataSha256.substr(0, 12) +
+                    "..., now " + newSha256.substr(0, 12) + "...), so the run cannot be continued");
+    const nlohmann::json before = nlohmann::json::parse(config).flatten();
+    const nlohmann::json now = nlohmann::json::parse(newConfig).flatten();
+    // A run may be made longer or shorter; its learning rates then follow the new length.
+    for (const auto& [key, value] : now.items())
+        if (key != "/training/steps" && before.value(key, nlohmann::json()) != value)
+            throw Error(path + ": the checkpoint was made with " + key.substr(1) + " = " +
+                        before.value(key, nlohmann::json()).dump() + ", the configuration says " +
+                        value.dump() + "; restore that, or begin anew with --overwrite");
+    if (before.size() != now.size())
+        throw Error(path +
+                    ": the checkpoint was made with another configuration; begin anew with --overwrite");
+}
+
+} // namespace OpenMMScore

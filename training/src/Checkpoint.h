@@ -1,0 +1,42 @@
+#ifndef OPENMMSCORE_TRAINING_CHECKPOINT_H_
+#define OPENMMSCORE_TRAINING_CHECKPOINT_H_
+
+#include <cstdint>
+#include <string>
+
+#include <ATen/core/Tensor.h>
+
+#include "Optimizer.h"
+
+namespace OpenMMScore {
+
+/** Everything that a run needs to go on as if it had never stopped. */
+struct Checkpoint {
+    /** Steps done, those among them that were left out for not being finite, and the latest of these in a
+     * row. */
+    std::int64_t step = 0, skipped = 0, skippedInRow = 0;
+    double elapsedSeconds = 0.0;
+    /** Sum and number of the losses since the last line of the log. */
+    double lossSum = 0.0;
+    std::int64_t lossCount = 0;
+    /** TrainingConfig::toJson() and the data file's digest. */
+    std::string config, dataSha256;
+    at::Tensor parameters, average;
+    Optimizer::State optimizer;
+
+    /** Write to a safetensors file, atomically. */
+    void write(const std::string& path) const;
+    /**
+     * @param numParameters  what the network has
+     * @throws Error  if the file is damaged or no checkpoint of such a network
+     */
+    static Checkpoint read(const std::string& path, std::int64_t numParameters,
+                           const at::TensorOptions& options);
+    /** @throws Error  naming the first setting in which the checkpoint's run differs from this one */
+    void checkContinues(const std::string& path, const std::string& newConfig,
+                        const std::string& newSha256) const;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_CHECKPOINT_H_

@@ -1,0 +1,57 @@
+#ifndef OPENMMSCORE_TRAINING_CONFIGTABLE_H_
+#define OPENMMSCORE_TRAINING_CONFIGTABLE_H_
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <toml++/toml.h>
+
+namespace OpenMMScore {
+
+/**
+ * One table of a TOML file that is read key by key. Every error names file, table and key; finish() refuses
+ * keys that nobody asked for, with the nearest name that somebody did.
+ */
+class ConfigTable {
+public:
+    /** @param name  of the table in messages, "" for the file itself */
+    ConfigTable(const toml::table& table, std::string origin, std::string name);
+
+    bool has(const std::string& key) const;
+    std::string text(const std::string& key, const std::optional<std::string>& fallback = {});
+    /** A text that must be one of a few. @return its index in choices */
+    std::size_t choice(const std::string& key, const std::vector<std::string>& choices, std::size_t fallback);
+    double number(const std::string& key, std::optional<double> fallback = {});
+    std::int64_t integer(const std::string& key, std::int64_t lowest,
+                         std::optional<std::int64_t> fallback = {});
+    bool flag(const std::string& key, bool fallback);
+    /** An array of numbers, or a single one. */
+    std::vector<double> numbers(const std::string& key);
+    std::vector<std::int64_t> integers(const std::string& key, std::int64_t lowest);
+    /** @return the table of this name; an empty one if there is none */
+    ConfigTable table(const std::string& key);
+    std::vector<ConfigTable> tables(const std::string& key);
+    /** An array of arrays of integers. */
+    std::vector<std::vector<std::int64_t>> integerRows(const std::string& key, std::int64_t lowest);
+    /** @throws Error  if the table holds a key that was never asked for */
+    void finish() const;
+    /** Throw an Error that begins with the file and this key. */
+    [[noreturn]] void fail(const std::string& key, const std::string& message) const;
+
+private:
+    const toml::node* find(const std::string& key);
+    double asNumber(const toml::node& node, const std::string& key) const;
+    std::int64_t asInteger(const toml::node& node, const std::string& key, std::int64_t lowest) const;
+    std::string path(const std::string& key) const;
+
+    const toml::table& content;
+    std::string origin, name;
+    std::set<std::string> known;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_CONFIGTABLE_H_

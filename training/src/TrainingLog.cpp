@@ -1,0 +1,98 @@
+#include "TrainingLog.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "openmmscore/models/Error.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+std::vector<std::string> linesUpTo(const std::string& path, std::int64_t step) {
+    std::ifstream file(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) {
+        const nlohmann::json entry = nlohmann::json::parse(line, nullptr, false);
+        if (entry.is_object() && entry.value("step", step + 1) <= step)
+            lines.push_back(line);
+    }
+    return lines;
+}
+
+std::string duration(double seconds) {
+    const auto s = static_cast<long>(seconds);
+    char text[32];
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    return text;
+}
+
+} // namespace
+
+TrainingLog::TrainingLog(const std::string& path, std::optional<std::int64_t> resumeAfter)
+    : terminal(isatty(STDERR_FILENO)) {
+    const std::vector<std::string> kept =
+        resumeAfter ? linesUpTo(path, *resumeAfter) : std::vector<std::string>();
+    file.open(path, std::ios::trunc);
+    for (const std::string& line : kept)
+        file << line << '\n';
+    if (!file.flush())
+        throw Error(path + ": the log cannot be written");
+}
+
+void TrainingLog::write(const TrainingStatus& status) {
+    nlohmann::ordered_json entry = {{"step", status.step},
+                                    {"loss", nullptr},
+                                    {"learning_rate", status.learningRate},
+                                    {"steps_per_second", status.stepsPerSecond},
+                                    {"elapsed_seconds", status.elapsedSeconds},
+                                    {"skipped", status.skipped}};
+    if (status.loss)
+        entry["loss"] = *status.loss;
+    if (status.validationLoss)
+        entry["validation_loss"] = *status.validationLoss;
+    file << entry.dump() << std::endl;
+}
+
+void TrainingLog::showProgress(const TrainingStatus& status, bool force) {
+    const auto now = std::chrono::steady_clock::now();
+    const double interval = terminal ? 0.5 : 10.0;
+    if (!force && std::chrono::duration<double>(now - lastShown).count() < interval)
+        return;
+    lastShown = now;
+    char text[256];
+    int length = std::snprintf(text, sizeof text, "step %lld/%lld", static_cast<long long>(status.step),
+                               static_cast<long long>(status.steps));
+    const auto append = [&](const char* format, auto value) {
+        length += std::snprintf(text + length, sizeof text - length, format, value);
+    };
+    if (status.loss)
+        append("  loss %.5f", *status.loss);
+    if (status.validationLoss)
+        append("  validation %.5f", *status.validationLoss);
+    append("  %.1f steps/s", status.stepsPerSecond);
+    if (status.stepsPerSecond > 0.0)
+        append("  ETA %s", duration(double(status.steps - status.step) / status.stepsPerSecond).c_str());
+    if (status.skipped > 0)
+        append("  (%lld left out)", static_cast<long long>(status.skipped));
+    if (terminal)
+        std::fprintf(stderr, "\r%s\x1b[K", text);
+    else
+        std::fprintf(stderr, "%s\n", text);
+    lineOpen = terminal;
+    std::fflush(stderr);
+}
+
+void TrainingLog::say(const std::string& sentence) {
+    if (lineOpen)
+        std::fputc('\n', stderr);
+    lineOpen = false;
+    std::fprintf(stderr, "%s\n", sentence.c_str());
+}
+
+} // namespace OpenMMScore

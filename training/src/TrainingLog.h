@@ -1,0 +1,46 @@
+#ifndef OPENMMSCORE_TRAINING_TRAININGLOG_H_
+#define OPENMMSCORE_TRAINING_TRAININGLOG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <optional>
+#include <string>
+
+namespace OpenMMScore {
+
+/** What is known about a run at some step. */
+struct TrainingStatus {
+    std::int64_t step = 0, steps = 0, skipped = 0;
+    /** Mean over the steps since the last line; absent if all of them were left out. */
+    std::optional<double> loss;
+    std::optional<double> validationLoss;
+    double learningRate = 0.0, stepsPerSecond = 0.0, elapsedSeconds = 0.0;
+};
+
+/**
+ * Keeps a file with one JSON object per line, and a progress line on the standard error: rewritten in place
+ * on a terminal, else a new line at most every ten seconds.
+ */
+class TrainingLog {
+public:
+    /**
+     * @param path          the file, made anew or, with resumeAfter, continued
+     * @param resumeAfter   lines of later steps are dropped: the run that wrote them was cut off after its
+     * checkpoint
+     */
+    TrainingLog(const std::string& path, std::optional<std::int64_t> resumeAfter);
+    void write(const TrainingStatus& status);
+    void showProgress(const TrainingStatus& status, bool force = false);
+    /** A line of its own on the standard error. */
+    void say(const std::string& sentence);
+
+private:
+    std::ofstream file;
+    bool terminal, lineOpen = false;
+    std::chrono::steady_clock::time_point lastShown;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_TRAININGLOG_H_

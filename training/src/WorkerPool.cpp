@@ -1,0 +1,66 @@
+#include "WorkerPool.h"
+
+namespace OpenMMScore {
+
+WorkerPool::WorkerPool(int numThreads) {
+    for (int i = 1; i < numThreads; i++)
+        threads.emplace_back([this] { work(); });
+}
+
+WorkerPool::~WorkerPool() {
+    {
+        std::lock_guard lock(mutex);
+        stopping = true;
+    }
+    wake.notify_all();
+    for (std::thread& thread : threads)
+        thread.join();
+}
+
+/** Take and do tasks until none is left; the lock is held on entry and on return. */
+void WorkerPool::drain(std::unique_lock<std::mutex>& lock) {
+    while (next < end) {
+        const std::int64_t index = next++;
+        running++;
+        lock.unlock();
+        std::exception_ptr thrown;
+        try {
+            (*task)(index);
+        }
+        catch (...) {
+            thrown = std::current_exception();
+        }
+        lock.lock();
+        if (thrown && !error)
+            error = thrown;
+        running--;
+    }
+    if (running == 0)
+        done.notify_all();
+}
+
+void WorkerPool::work() {
+    std::unique_lock lock(mutex);
+    for (;;) {
+        wake.wait(lock, [this] { return stopping || next < end; });
+        if (stopping)
+            return;
+        drain(lock);
+    }
+}
+
+void WorkerPool::run(std::int64_t count, const std::function<void(std::int64_t)>& newTask) {
+    std::unique_lock lock(mutex);
+    task = &newTask;
+    next = 0;
+    end = count;
+    error = nullptr;
+    if (count > 1)
+        wake.notify_all();
+    drain(lock);
+    done.wait(lock, [this] { return next == end && running == 0; });
+    if (error)
+        std::rethrow_exception(error);
+}
+
+} // namespace OpenMMScore

@@ -1,0 +1,88 @@
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "openmmscore/models/Error.h"
+#include "openmmscore/training/Trainer.h"
+
+namespace {
+
+volatile std::sig_atomic_t receivedSignal = 0;
+
+void remember(int signal) {
+    receivedSignal = signal;
+}
+
+struct Arguments {
+    std::string config, output, device;
+    long steps = 0, threads = 0;
+    bool resume = false, overwrite = false;
+};
+
+OpenMMScore::TrainingConfig readConfig(const Arguments& arguments) {
+    OpenMMScore::TrainingConfig config = OpenMMScore::TrainingConfig::read(arguments.config);
+    if (arguments.steps > 0)
+        config.training.steps = arguments.steps;
+    if (arguments.threads > 0)
+        config.training.threads = arguments.threads;
+    if (!arguments.output.empty())
+        config.output.directory = arguments.output;
+    if (!arguments.device.empty())
+        config.training.device = arguments.device;
+    return config;
+}
+
+int train(const Arguments& arguments) {
+    using OpenMMScore::Trainer;
+    const auto start = arguments.resume      ? Trainer::Start::Resume
+                       : arguments.overwrite ? Trainer::Start::Overwrite
+                                             : Trainer::Start::Fresh;
+    Trainer trainer(readConfig(arguments), start);
+    std::signal(SIGINT, remember);
+    std::signal(SIGTERM, remember);
+    if (trainer.run([] { return receivedSignal != 0; })) {
+        std::fprintf(stderr, "wrote %s\n", trainer.getModelPath().c_str());
+        return 0;
+    }
+    const std::string output = arguments.output.empty() ? "" : " --output " + arguments.output;
+    std::fprintf(stderr,
+                 "\nstopped; the checkpoint is written, continue with: openmmscore-train %s --resume%s\n",
+                 arguments.config.c_str(), output.c_str());
+    return 128 + static_cast<int>(receivedSignal);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    Arguments arguments;
+    CLI::App app("Train a score network by denoising score matching and write it as a model file");
+    app.add_option("config", arguments.config, "the run, as a TOML file (docs/training.md lists the keys)")
+        ->required();
+    app.add_option("--steps", arguments.steps, "instead of training.steps")->check(CLI::PositiveNumber);
+    app.add_option("--threads", arguments.threads, "instead of training.threads")->check(CLI::PositiveNumber);
+    app.add_option("--device", arguments.device, "instead of training.device")
+        ->check(CLI::IsMember({"cpu", "cuda"}));
+    app.add_option("--output", arguments.output, "instead of output.directory");
+    auto* resume = app.add_flag("--resume", arguments.resume, "continue the run in the output folder");
+    app.add_flag("--overwrite", arguments.overwrite, "replace a run in the output folder")->excludes(resume);
+    app.set_version_flag("--version", "openmmscore-train " OPENMMSCORE_VERSION);
+    try {
+        app.parse(argc, argv);
+    }
+    catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    try {
+        return train(arguments);
+    }
+    catch (const std::exception& error) {
+        // LibTorch's own errors carry a stack trace from the second line on.
+        const std::string message = error.what();
+        std::fprintf(stderr, "openmmscore-train: %s\n",
+                     message.substr(0, message.find("\nException raised")).c_str());
+        return 1;
+    }
+}
