@@ -14,4 +14,6 @@ add_library(openmmscore_warnings INTERFACE)
 target_compile_options(openmmscore_warnings INTERFACE -Wall -Wextra
     # A constructor's argument may have the name of the member that it fills.
     $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local>
+    # GCC 12 warns of impossible copies in std::string (GCC bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
     $<$<BOOL:${OPENMMSCORE_WARNINGS_AS_ERRORS}>:-Werror>)

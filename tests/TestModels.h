@@ -8,6 +8,7 @@
 
 #include "openmmscore/models/ModelDescription.h"
 #include "openmmscore/models/ModelFile.h"
+#include "openmmscore/models/NoiseSchedule.h"
 #include "openmmscore/models/ScoreModel.h"
 
 namespace OpenMMScore::testing {
@@ -53,6 +54,7 @@ inline ModelDescription describe(ModelDescription::Space space, int count,
     model.space = space;
     model.count = count;
     model.experts = std::move(experts);
+    model.defaultDiffusionTime = model.experts.back().lowerTime;
     model.lengthScale = space == ModelDescription::Space::Particles ? 0.1 : 1.0;
     for (int i = 0; i < model.getNumParticles(); i++)
         model.particles.push_back({"P" + std::to_string(i), "C", 12.0 + i, "MOL", 0});
