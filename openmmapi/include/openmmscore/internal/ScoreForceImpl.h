@@ -1,0 +1,51 @@
+#ifndef OPENMMSCORE_INTERNAL_SCOREFORCEIMPL_H_
+#define OPENMMSCORE_INTERNAL_SCOREFORCEIMPL_H_
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <openmm/Kernel.h>
+#include <openmm/internal/ForceImpl.h>
+
+#include "openmmscore/ScoreForce.h"
+
+namespace OpenMMScore {
+
+/**
+ * A ScoreForce in one Context: checks it against the System, and passes on to the platform's kernel.
+ */
+class OPENMMSCORE_EXPORT ScoreForceImpl : public OpenMM::ForceImpl {
+public:
+    explicit ScoreForceImpl(const ScoreForce& owner);
+    void initialize(OpenMM::ContextImpl& context) override;
+    const ScoreForce& getOwner() const override { return owner; }
+    using ForceImpl::updateContextState;
+    void updateContextState(OpenMM::ContextImpl&, bool&) override {}
+    double calcForcesAndEnergy(OpenMM::ContextImpl& context, bool includeForces, bool includeEnergy,
+                               int groups) override;
+    std::map<std::string, double> getDefaultParameters() override;
+    std::vector<std::string> getKernelNames() override;
+    /** @return the links of each molecule's moleculeLinks(), so that OpenMM keeps it in one piece */
+    std::vector<std::pair<int, int>> getBondedParticles() const override { return bonds; }
+    /** What ScoreForce::updateParametersInContext() promises. */
+    void updateParametersInContext(OpenMM::ContextImpl& context);
+
+private:
+    void checkParticles(const OpenMM::System& system) const;
+    /** @return whether the model has an energy at the owner's t; throws if that is needed and not so */
+    bool checkConservative() const;
+
+    const ScoreForce& owner;
+    OpenMM::Kernel kernel;
+    std::string scaleParameter;
+    bool hasEnergy = true;
+    /** Shape [molecules, particles], as they were at initialize(). */
+    std::vector<int> particles;
+    std::vector<std::pair<int, int>> bonds;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_INTERNAL_SCOREFORCEIMPL_H_
