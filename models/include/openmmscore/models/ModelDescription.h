@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_MODELS_MODELDESCRIPTION_H_
 #define OPENMMSCORE_MODELS_MODELDESCRIPTION_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 
 namespace OpenMMScore {
 
+class ModelFile;
 class NoiseSchedule;
 
 /** What a network gives: a scalar whose gradient is the score, or the score itself. */
@@ -29,6 +31,8 @@ enum class Scaling { None, InverseSigma };
 /** A multilayer perceptron on [coordinates, time features] with swish between its layers. */
 struct MlpDescription {
     std::vector<int> hidden;
+
+    bool operator==(const MlpDescription&) const = default;
 };
 
 /** A graph transformer on difference vectors of particles (specification: docs/physics.md). */
@@ -43,6 +47,8 @@ struct GraphTransformerDescription {
     Gelu gelu = Gelu::Tanh;
     /** Width of each embedding; unused when the model has no features (one-hot identity instead). */
     int embeddingWidth = 0;
+
+    bool operator==(const GraphTransformerDescription&) const = default;
 };
 
 /** One network and the diffusion times that it answers for. */
@@ -61,12 +67,16 @@ struct ExpertDescription {
      */
     int outputSign = 1;
     Scaling scaling = Scaling::None;
+
+    bool operator==(const ExpertDescription&) const = default;
 };
 
 /** One integer that a transferable network must be told about every particle, and its range. */
 struct FeatureDescription {
     std::string name;
     int numValues = 0;
+
+    bool operator==(const FeatureDescription&) const = default;
 };
 
 /** One particle of the molecule; what an OpenMM Topology and System need to know. */
@@ -78,6 +88,8 @@ struct ParticleDescription {
     double mass = 0.0;
     std::string residue;
     int residueIndex = 0;
+
+    bool operator==(const ParticleDescription&) const = default;
 };
 
 struct ScheduleDescription {
@@ -88,6 +100,8 @@ struct ScheduleDescription {
     double offset = 0.008, maxBeta = 0.999;
 
     std::unique_ptr<NoiseSchedule> create() const;
+
+    bool operator==(const ScheduleDescription&) const = default;
 };
 
 /**
@@ -122,8 +136,9 @@ struct ModelDescription {
     int getNumCoordinates() const { return space == Space::Particles ? 3 * count : count; }
     /** @return N, or the number of particles of which a vector of d numbers needs coordinates: ceil(d/3) */
     int getNumParticles() const { return space == Space::Particles ? count : (count + 2) / 3; }
-    double getLowerTime() const;
-    double getUpperTime() const;
+    /** @return the ends of the time interval that the experts cover together; there must be one at least */
+    double getLowerTime() const { return experts.back().lowerTime; }
+    double getUpperTime() const { return experts.front().upperTime; }
 
     /**
      * @param document  the JSON document of a model file
@@ -132,8 +147,14 @@ struct ModelDescription {
      *                         range or at odds with another
      */
     static ModelDescription fromJson(const std::string& document, const std::string& origin);
-    /** @return the document; fromJson() gives back an equal description */
+    /**
+     * @return the document; fromJson() gives back an equal description, but for spaces and the order of keys
+     *         in its provenance
+     * @throws ModelFileError  if fromJson() would refuse the document
+     */
     std::string toJson() const;
+
+    bool operator==(const ModelDescription&) const = default;
 };
 
 /** The name and the shape of every tensor that an expert needs. */
@@ -147,6 +168,14 @@ struct TensorShape {
  * @return the tensors, in the order in which docs/model-format.md lists them
  */
 std::vector<TensorShape> expertTensors(const ModelDescription& model, int index);
+
+/**
+ * Check that a file holds the tensors of all experts, in their shapes, and no others. Their values are not
+ * looked at; ModelFile::readTensor() does that.
+ *
+ * @throws ModelFileError  naming the tensor
+ */
+void checkTensors(const ModelDescription& model, const ModelFile& file);
 
 /** @return how many numbers a network is told about the time: 4, 7 or 1 */
 int numTimeFeatures(TimeFeatures kind);
