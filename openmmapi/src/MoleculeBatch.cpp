@@ -30,12 +30,6 @@ bool isPeriodic(const OpenMM::System& system) {
     return false;
 }
 
-bool hasPerceptron(const ModelDescription& model) {
-    return std::any_of(model.experts.begin(), model.experts.end(), [](const ExpertDescription& expert) {
-        return expert.architecture == ExpertDescription::Architecture::Mlp;
-    });
-}
-
 } // namespace
 
 MoleculeBatch::MoleculeBatch(const OpenMM::System& system, const ScoreForce& force, Engine engine,
@@ -47,8 +41,6 @@ MoleculeBatch::MoleculeBatch(const OpenMM::System& system, const ScoreForce& for
     numParticles = description.getNumParticles();
     numCoordinates = description.getNumCoordinates();
     translational = description.space == ModelDescription::Space::Particles;
-    // A graph transformer sees differences; of a perceptron's score only what moves no centre is left.
-    projected = translational && hasPerceptron(description);
     links = moleculeLinks(description);
     std::vector<int> own, features;
     for (int m = 0; m < numMolecules; m++) {
@@ -162,9 +154,7 @@ bool MoleculeBatch::isFinite(int molecule, const Request& request) const {
 
 void MoleculeBatch::addForces(int molecule, const Request& request) {
     const int* own = &particles[static_cast<std::size_t>(molecule) * numParticles];
-    double* score = &scores[static_cast<std::size_t>(molecule) * numCoordinates];
-    if (projected)
-        centre(score);
+    const double* score = &scores[static_cast<std::size_t>(molecule) * numCoordinates];
     const double factor = request.scale * kT / lengthScale;
     for (int k = 0; k < numCoordinates; k++)
         (*request.forces)[own[k / 3]][k % 3] += factor * score[k];

@@ -103,7 +103,8 @@ private:
     const int numThreads;
     int numMolecules, numParticles, numCoordinates, blockSize;
     double kT, lengthScale;
-    bool translational, projected, periodic;
+    /** Whether only differences of positions matter; and whether positions may be wrapped. */
+    bool translational, periodic;
     std::vector<MoleculeLink> links;
     /** Shape [molecules, particles]. */
     std::vector<int> particles;
