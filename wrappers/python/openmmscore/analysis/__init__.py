@@ -1,7 +1,7 @@
 """How good a model is: torsions, histograms, free energies and their errors, plots.
 
-Nothing here needs a model or OpenMM: everything takes NumPy arrays of samples. ``plots`` draws with Matplotlib
-and is imported on its own. docs/physics.md defines the metrics.
+Nothing here needs a model: everything takes NumPy arrays of samples. ``plots`` draws with Matplotlib and is
+imported on its own. docs/physics.md defines the metrics.
 """
 
 from .geometry import bondLengths, dihedrals

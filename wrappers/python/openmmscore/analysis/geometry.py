@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 
 def dihedrals(positions: ArrayLike, quadruples: Sequence[Sequence[int]]) -> np.ndarray:
-    """Dihedral angles with the IUPAC sign: positive if, seen along the middle bond, the far one turns clockwise.
+    """Dihedral angles with the IUPAC sign: positive if, along the middle bond, the far one turns clockwise.
 
     Arguments
     ---------

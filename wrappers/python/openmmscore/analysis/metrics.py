@@ -1,8 +1,8 @@
 """Distances between two sets of samples, defined as in the publications on such models.
 
 They are those of Plainer et al., "Consistent Sampling and Simulation: Molecular Dynamics with Energy-Based
-Diffusion Models" (arXiv:2506.17139), so numbers can be set beside theirs. All depend on how many samples there
-are: two sets from one distribution are a finite distance apart, see compareSamples().
+Diffusion Models" (arXiv:2506.17139), so numbers can be set beside theirs. All depend on how many samples
+there are: two sets from one distribution are a finite distance apart, see compareSamples().
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def jensenShannon2d(
 ) -> float:
     """Jensen-Shannon divergence between two-dimensional histograms.
 
-    JS = 1/2 sum p ln(p/m) + 1/2 sum q ln(q/m) with m = (p+q)/2: 0 for equal histograms, ln 2 = 0.69 for disjoint
-    ones. It is symmetric.
+    JS = 1/2 sum p ln(p/m) + 1/2 sum q ln(q/m) with m = (p+q)/2: 0 for equal histograms, ln 2 = 0.69 for
+    disjoint ones. It is symmetric.
 
     Arguments
     ---------
@@ -59,10 +59,10 @@ def freeEnergyError(
 ) -> float:
     """Weighted mean square difference of two free energy surfaces ("PMF error").
 
-    The sum over bins of w (ln p - ln q)^2, where w is (p+q)/2 normalised to one. Bins that are empty in one set
-    only get the probability `empty` there, those empty in both do not count. There is no square root. Of the bins
-    on each axis the first and the last hold what lies below and above the limits, so every sample counts.
-    It is symmetric.
+    The sum over bins of w (ln p - ln q)^2, where w is (p+q)/2 normalised to one. Bins that are empty in one
+    set only get the probability `empty` there, those empty in both do not count. There is no square root. Of
+    the bins on each axis the first and the last hold what lies below and above the limits, so every sample
+    counts. It is symmetric.
 
     Arguments
     ---------
@@ -103,9 +103,10 @@ def wasserstein(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise ValueError(
-            f"expected samples of the shapes [n,k] and [m,k], got {list(first.shape)} and {list(second.shape)}"
+            "expected samples of the shapes [n,k] and [m,k], got "
+            f"{list(first.shape)} and {list(second.shape)}"
         )
-    return np.array([wasserstein_distance(x, y) for x, y in zip(first.T, second.T)])
+    return np.array([wasserstein_distance(x, y) for x, y in zip(first.T, second.T, strict=True)])
 
 
 def relativeWasserstein(model: ArrayLike, baseline: ArrayLike, reference: ArrayLike) -> np.ndarray:
@@ -177,11 +178,11 @@ def compareSamples(
 ) -> Comparison:
     """Compare a model with a reference, and the reference with itself at the same number of samples.
 
-    As many samples are used of each side as half of the reference has, or the model if that is fewer. For each split
-    the model's are compared with one random half of the reference, and this half with the other.
+    As many samples are used of each side as half of the reference has, or the model if that is fewer. For each
+    split the model's are compared with one random half of the reference, and this half with the other.
 
-    The floor is that of independent samples. Frames of a trajectory are correlated and so count for fewer: the
-    distance that a perfect model's trajectory would show lies above the floor.
+    The floor is that of independent samples. Frames of a trajectory are correlated and so count for fewer:
+    the distance that a perfect model's trajectory would show lies above the floor.
 
     Arguments
     ---------
@@ -238,5 +239,8 @@ def _histogramWithOuterBins(samples: np.ndarray, bins: int, limits: Limits) -> n
     """Fractions of the samples in bins x bins bins; a value's bin is the number of edges that it reaches."""
     if bins < 3:
         raise ValueError(f"need 3 bins at least, of which two lie outside the limits, got {bins}")
-    i, j = (np.digitize(x, np.linspace(low, high, bins - 1)) for x, (low, high) in zip(samples.T, limits))
+    i, j = (
+        np.digitize(x, np.linspace(low, high, bins - 1))
+        for x, (low, high) in zip(samples.T, limits, strict=True)
+    )
     return np.bincount(i * bins + j, minlength=bins * bins) / len(samples)
