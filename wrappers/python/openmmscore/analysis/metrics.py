@@ -178,8 +178,8 @@ def compareSamples(
 ) -> Comparison:
     """Compare a model with a reference, and the reference with itself at the same number of samples.
 
-    As many samples are used of each side as half of the reference has, or the model if that is fewer. For each
-    split the model's are compared with one random half of the reference, and this half with the other.
+    As many samples are used of each side as half of the reference has, or the model if that is fewer. For
+    each split the model's are compared with one random half of the reference, and this half with the other.
 
     The floor is that of independent samples. Frames of a trajectory are correlated and so count for fewer:
     the distance that a perfect model's trajectory would show lies above the floor.
