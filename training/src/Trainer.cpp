@@ -96,8 +96,6 @@ Trainer::Impl::Impl(const TrainingConfig& runConfig, Start start)
       average(network->getFlatParameters(), config.training.emaDecay),
       workers(options.device().is_cpu() ? chooseThreads(config.training) : 1),
       validationBatch(data.validationBatch(config.output.validationSamples)) {
-    // Parts of a batch are what runs in parallel; operations inside them are too small to share.
-    at::set_num_threads(1);
     network->initialize(config.seed);
     average = ExponentialMovingAverage(network->getFlatParameters(), config.training.emaDecay);
     state.config = config.toJson();

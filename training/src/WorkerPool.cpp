@@ -1,8 +1,11 @@
 #include "WorkerPool.h"
 
+#include <ATen/Parallel.h>
+
 namespace OpenMMScore {
 
 WorkerPool::WorkerPool(int numThreads) {
+    at::set_num_threads(1);
     for (int i = 1; i < numThreads; i++)
         threads.emplace_back([this] { work(); });
 }
@@ -40,6 +43,8 @@ void WorkerPool::drain(std::unique_lock<std::mutex>& lock) {
 }
 
 void WorkerPool::work() {
+    // The number of threads that a matrix product takes is a matter of the thread that asks for it.
+    at::set_num_threads(1);
     std::unique_lock lock(mutex);
     for (;;) {
         wake.wait(lock, [this] { return stopping || next < end; });

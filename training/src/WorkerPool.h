@@ -11,7 +11,8 @@
 
 namespace OpenMMScore {
 
-/** Threads that wait for loops to share; the calling thread is one of them. */
+/** Threads that wait for loops to share, each with serial LibTorch operations; the calling thread is one of
+ * them. */
 class WorkerPool {
 public:
     explicit WorkerPool(int numThreads);

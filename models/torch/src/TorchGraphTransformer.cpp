@@ -16,34 +16,38 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 
+#include "TransformerScore.h"
 #include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
-TorchGraphTransformer::TorchGraphTransformer(const ModelDescription& model, int expert,
-                                             const at::TensorOptions& options)
-    : TorchNetwork(model, expert, options), sizes(getExpert().graphTransformer), numParticles(model.count) {
+namespace {
+
+/** @throws ShapeError  if the network needs to be told about its particles */
+const ModelDescription& withoutFeatures(const ModelDescription& model) {
     if (!model.features.empty())
         throw ShapeError(
             "TorchGraphTransformer: networks with particle features cannot be trained yet, the model "
             "has " +
             std::to_string(model.features.size()) + " (leave features empty)");
-    edgeEmbedding = linear("edge_embedding");
-    nodeEmbedding = linear("node_embedding");
-    readout = linear("readout");
-    for (int l = 0; l < sizes.layers; l++) {
-        const std::string name = "layers." + std::to_string(l) + ".";
-        layers.push_back({linear(name + "attention_norm"), linear(name + "attention.query"),
-                          linear(name + "attention.key"), linear(name + "attention.value"),
-                          linear(name + "attention.edge"), linear(name + "attention.output"),
-                          linear(name + "feed_forward_norm"), linear(name + "feed_forward.expand"),
-                          linear(name + "feed_forward.contract"), parameter(name + "attention_gate.weight"),
-                          parameter(name + "feed_forward_gate.weight")});
-    }
+    return model;
 }
 
-TorchGraphTransformer::Linear TorchGraphTransformer::linear(const std::string& name) const {
-    return {parameter(name + ".weight"), parameter(name + ".bias")};
+} // namespace
+
+TorchGraphTransformer::TorchGraphTransformer(const ModelDescription& model, int expert,
+                                             const at::TensorOptions& options)
+    : TorchNetwork(withoutFeatures(model), expert, options), sizes(getExpert().graphTransformer),
+      numParticles(model.count), parameters(getParameters(), sizes.layers) {}
+
+std::unique_ptr<RecordedScore> TorchGraphTransformer::recordScore(const at::Tensor& z,
+                                                                  const at::Tensor& t) const {
+    if (!hasEnergy() || !z.is_cpu())
+        return TorchNetwork::recordScore(z, t);
+    return recordTransformerScore(
+        {sizes, parameters,
+         [this](const at::Tensor& flat) { return TransformerParameters(viewsOf(flat), sizes.layers); },
+         z.detach().contiguous().view({z.size(0), numParticles, 3}), timeFeatures(t), outputScale(t)});
 }
 
 at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor& features) const {
@@ -51,25 +55,26 @@ at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor&
     const at::Tensor positions = z.view({batch, n, 3});
     // The input is [one-hot index, time features]: the first n columns of the weight are looked up, not
     // multiplied.
-    const at::Tensor identity = nodeEmbedding.weight.narrow(1, 0, n).t().contiguous();
-    const at::Tensor time = nodeEmbedding.weight.narrow(1, n, features.size(1));
-    at::Tensor nodes = identity.unsqueeze(0) + at::linear(features, time, nodeEmbedding.bias).unsqueeze(1);
+    const at::Tensor identity = parameters.nodeEmbedding.weight.narrow(1, 0, n).t().contiguous();
+    const at::Tensor time = parameters.nodeEmbedding.weight.narrow(1, n, features.size(1));
+    at::Tensor nodes =
+        identity.unsqueeze(0) + at::linear(features, time, parameters.nodeEmbedding.bias).unsqueeze(1);
     nodes = nodes.reshape({batch * n, h});
-    for (const Layer& layer : layers) {
+    for (const Layer& layer : parameters.layers) {
         nodes = gate(layer.attentionGate, attend(layer, nodes, positions), nodes);
         nodes = gate(layer.feedForwardGate, feedForward(layer, nodes), nodes);
     }
     if (hasEnergy())
-        return at::linear(nodes, readout.weight, readout.bias).view({batch, n}).sum(1);
-    return at::linear(nodes.view({batch, n * h}), readout.weight, readout.bias);
+        return at::linear(nodes, parameters.readout.weight, parameters.readout.bias).view({batch, n}).sum(1);
+    return at::linear(nodes.view({batch, n * h}), parameters.readout.weight, parameters.readout.bias);
 }
 
 at::Tensor TorchGraphTransformer::attend(const Layer& layer, const at::Tensor& nodes,
                                          const at::Tensor& positions) const {
     const std::int64_t n = numParticles, heads = sizes.heads, d = sizes.headSize, h = sizes.hidden;
     const std::int64_t batch = positions.size(0);
-    const at::Tensor a = at::matmul(layer.edge.weight, edgeEmbedding.weight);
-    const at::Tensor c = at::linear(edgeEmbedding.bias, layer.edge.weight, layer.edge.bias);
+    const at::Tensor a = at::matmul(layer.edge.weight, parameters.edgeEmbedding.weight);
+    const at::Tensor c = at::linear(parameters.edgeEmbedding.bias, layer.edge.weight, layer.edge.bias);
     const at::Tensor y = at::layer_norm(nodes, {h}, layer.attentionNorm.weight, layer.attentionNorm.bias,
                                         sizes.layerNormEpsilon);
     // Queries with A^T q / sqrt(d), keys and values with z in the last three columns: shape [batch heads, n,

@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_TORCH_TORCHGRAPHTRANSFORMER_H_
 #define OPENMMSCORE_TORCH_TORCHGRAPHTRANSFORMER_H_
 
+#include "TransformerParameters.h"
 #include "openmmscore/torch/TorchNetwork.h"
 
 namespace OpenMMScore {
@@ -19,27 +20,22 @@ namespace OpenMMScore {
 class TorchGraphTransformer : public TorchNetwork {
 public:
     TorchGraphTransformer(const ModelDescription& model, int expert, const at::TensorOptions& options);
+    /** On the CPU with an energy head: by the sweeps of TransformerScore.h. */
+    std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t) const override;
 
 protected:
     at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const override;
 
 private:
-    struct Linear {
-        at::Tensor weight, bias;
-    };
-    struct Layer {
-        Linear attentionNorm, query, key, value, edge, output, feedForwardNorm, expand, contract;
-        at::Tensor attentionGate, feedForwardGate;
-    };
-    Linear linear(const std::string& name) const;
+    using Linear = TransformerParameters::Linear;
+    using Layer = TransformerParameters::Layer;
     at::Tensor attend(const Layer& layer, const at::Tensor& nodes, const at::Tensor& positions) const;
     at::Tensor feedForward(const Layer& layer, const at::Tensor& nodes) const;
     at::Tensor gate(const at::Tensor& weight, const at::Tensor& update, const at::Tensor& nodes) const;
 
     GraphTransformerDescription sizes;
     std::int64_t numParticles;
-    Linear edgeEmbedding, nodeEmbedding, readout;
-    std::vector<Layer> layers;
+    TransformerParameters parameters;
 };
 
 } // namespace OpenMMScore

@@ -8,6 +8,7 @@
 #include <ATen/ops/cos.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -52,12 +53,8 @@ TorchNetwork::TorchNetwork(const ModelDescription& model, int index, const at::T
     for (const TensorShape& shape : shapes)
         total += numElements(shape);
     flat = at::zeros({total}, options);
-    std::int64_t offset = 0;
-    for (const TensorShape& shape : shapes) {
-        const std::int64_t count = numElements(shape);
-        parameters.push_back(flat.narrow(0, offset, count).view(shape.shape).detach().requires_grad_());
-        offset += count;
-    }
+    for (const at::Tensor& view : viewsOf(flat))
+        parameters.push_back(view.detach().requires_grad_());
 }
 
 TorchNetwork::~TorchNetwork() = default;
@@ -74,6 +71,17 @@ const at::Tensor& TorchNetwork::parameter(const std::string& name) const {
         if (shapes[i].name == prefix + name)
             return parameters[i];
     throw ShapeError("TorchNetwork: there is no tensor named " + prefix + name);
+}
+
+std::vector<at::Tensor> TorchNetwork::viewsOf(const at::Tensor& flatTensor) const {
+    std::vector<at::Tensor> views;
+    std::int64_t offset = 0;
+    for (const TensorShape& shape : shapes) {
+        const std::int64_t count = numElements(shape);
+        views.push_back(flatTensor.narrow(0, offset, count).view(shape.shape));
+        offset += count;
+    }
+    return views;
 }
 
 void TorchNetwork::initialize(std::uint64_t seed) {
@@ -137,23 +145,19 @@ at::Tensor TorchNetwork::timeFeatures(const at::Tensor& t) const {
     return at::stack(columns, 1).to(flat.options());
 }
 
-at::Tensor TorchNetwork::scaleOutput(const at::Tensor& output, const at::Tensor& t) const {
-    at::Tensor scaled = expert.outputSign < 0 ? -output : output;
-    if (expert.scaling == Scaling::None)
-        return scaled;
-    std::vector<double> factors;
+at::Tensor TorchNetwork::outputScale(const at::Tensor& t) const {
     const at::Tensor times = t.to(at::kCPU).contiguous();
-    for (std::int64_t i = 0; i < times.numel(); i++)
-        factors.push_back(1.0 / schedule->sigma(times.data_ptr<double>()[i]));
-    at::Tensor factor =
-        at::from_blob(factors.data(), {t.numel()}, at::kDouble).to(flat.options(), false, true);
-    return scaled * (output.dim() == 2 ? factor.unsqueeze(1) : factor);
+    at::Tensor factors = at::full({t.numel()}, double(expert.outputSign), at::kDouble);
+    if (expert.scaling == Scaling::InverseSigma)
+        for (std::int64_t i = 0; i < t.numel(); i++)
+            factors.data_ptr<double>()[i] /= schedule->sigma(times.data_ptr<double>()[i]);
+    return factors.to(flat.options());
 }
 
 at::Tensor TorchNetwork::energy(const at::Tensor& z, const at::Tensor& t) const {
     if (!hasEnergy())
         throw ShapeError("TorchNetwork: an energy was asked for, but the expert has a score head");
-    return scaleOutput(forward(z, timeFeatures(t)), t);
+    return forward(z, timeFeatures(t)) * outputScale(t);
 }
 
 namespace {
@@ -188,7 +192,8 @@ private:
 std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, const at::Tensor& t) const {
     at::AutoGradMode enable(true);
     if (!hasEnergy())
-        return std::make_unique<AutogradScore>(scaleOutput(forward(z, timeFeatures(t)), t), parameters);
+        return std::make_unique<AutogradScore>(forward(z, timeFeatures(t)) * outputScale(t).unsqueeze(1),
+                                               parameters);
     const at::Tensor input = z.detach().requires_grad_();
     const at::Tensor total = energy(input, t).sum();
     return std::make_unique<AutogradScore>(-torch::autograd::grad({total}, {input}, {}, true, true)[0],

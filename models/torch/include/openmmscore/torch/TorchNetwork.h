@@ -97,14 +97,17 @@ protected:
      * @return the network's output o: shape [batch] or, with a score head, [batch, getNumCoordinates()]
      */
     virtual at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const = 0;
+    /** @return the numbers that the network is told about each time, shape [batch, number of time features]
+     */
+    at::Tensor timeFeatures(const at::Tensor& t) const;
+    /** @return shape [batch]: what the output is multiplied by, the sign and perhaps 1/sigma(t) */
+    at::Tensor outputScale(const at::Tensor& t) const;
+    /** @return views of a flat tensor like getFlatParameters(), in the order and shapes of getShapes() */
+    std::vector<at::Tensor> viewsOf(const at::Tensor& flatTensor) const;
     /** @return the parameter whose name ends in this, after "experts.<k>." */
     const at::Tensor& parameter(const std::string& name) const;
 
 private:
-    at::Tensor timeFeatures(const at::Tensor& t) const;
-    /** @return s o, divided by sigma(t) if the expert's output is scaled so */
-    at::Tensor scaleOutput(const at::Tensor& output, const at::Tensor& t) const;
-
     ExpertDescription expert;
     std::unique_ptr<NoiseSchedule> schedule;
     std::string prefix;
