@@ -33,7 +33,7 @@ RARE_BASIN = (0.0, 2.2)  # phi in radians
 
 EXPLANATION = """
 The floor is what two independent sets of the reference differ by at this number of samples. Samples of one
-trajectory are correlated, so even a perfect model would lie above it, most of all in a short run.
+trajectory are correlated and count for fewer, so even a perfect model would on average lie above it.
 For scale, with 50,000 samples, where the floor is about 0.008, arXiv:2506.17139 gives JS = 0.070 +- 0.052 for
 plain denoising score matching, by which the shipped model was trained and which is known to give poor
 potentials at small diffusion times, and 0.009 +- 0.001 with a Fokker-Planck term."""
@@ -264,6 +264,10 @@ def describe(results: dict) -> str:
         "(weighted mean square difference of free energies, (kT)^2)",
         EXPLANATION,
     ]
+    if c.jensenShannonFloor > 0.05:
+        lines.append(
+            "\nThe floor is high: with so few samples the two numbers tell little. Give more --seconds."
+        )
     if results["broken_molecules"]:
         lines.append(
             f"\nWarning: {results['broken_molecules']} molecules have left the region that the model was "

@@ -182,7 +182,8 @@ def compareSamples(
     each split the model's are compared with one random half of the reference, and this half with the other.
 
     The floor is that of independent samples. Frames of a trajectory are correlated and so count for fewer:
-    the distance that a perfect model's trajectory would show lies above the floor.
+    a perfect model's trajectory lies above the floor on average. With less than a few samples in each bin the
+    floor is high and hides what differs; a model that is too narrow can even lie below it.
 
     Arguments
     ---------
