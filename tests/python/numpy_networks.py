@@ -1,5 +1,6 @@
 """The networks of a model file in NumPy, float64, as the formulas of docs/model-format.md read: an oracle
-that shares nothing with the engines. Slow, and without gradients: energies and score heads only. """
+that shares nothing with the engines. Slow, and without gradients: energies and score heads only.
+"""
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Network:
         }
 
     def output(self, z, t, features=None):
-        """Return the network's output for one configuration: [1] or [3N] or [d]; energies by particle as [N]."""
+        """Return the output for one configuration: [1], [3N] or [d]; a transformer's energies as [N]."""
         times = timeFeatures(self.expert["time_features"], t, self.expert["interval"])
         if self.expert["architecture"] == "mlp":
             return self._mlp(np.concatenate([z, times]))

@@ -5,13 +5,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import openmmscore
 import pytest
 from numpy_networks import Network
-from safetensors.numpy import load_file, save_file
-
-import openmmscore
 from openmmscore import convert
 from openmmscore.convert import ConversionError, Options
+from safetensors.numpy import load_file, save_file
 
 DATA = Path(__file__).parents[1] / "data" / "scoremd"
 GAS_CONSTANT = 8.31446261815324e-3
@@ -37,7 +36,7 @@ def model(path, options=None):
     return openmmscore.Model.fromBytes(convert.fromScoremd(path, options).encode())
 
 
-# ---- what the converted tensors compute --------------------------------------------------------------------------
+# ---- what the converted tensors compute
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_a_converted_model_of_two_for_one_gives_the_energies_of_the_original(nam
             np.testing.assert_allclose(output, case["out64/node_energy"][i, j].ravel(), 1e-9, 1e-12)
 
 
-# ---- what the document says --------------------------------------------------------------------------------------
+# ---- what the document says
 
 
 def test_experts_are_listed_by_descending_times():
@@ -172,7 +171,7 @@ def test_equal_input_gives_equal_bytes():
     assert first == second
 
 
-# ---- options -----------------------------------------------------------------------------------------------------
+# ---- options
 
 
 def test_options_come_before_the_files():
@@ -241,7 +240,7 @@ def test_bad_options_are_refused():
         convert.fromTwoForOne(DATA / "t4o_alanine.safetensors", Options(diffusionTime=0.0085))
 
 
-# ---- descriptions with gaps, and with mistakes -------------------------------------------------------------------
+# ---- descriptions with gaps, and with mistakes
 
 
 def test_what_a_description_leaves_out_is_read_off_the_weights(copy):

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-import pytest
-from safetensors.numpy import load_file
-
 import openmmscore
+import pytest
 from openmmscore import convert
+from safetensors.numpy import load_file
 
 DATA = Path(__file__).parents[1] / "data" / "scoremd"
 NETWORKS = [path.stem for path in sorted(DATA.glob("*.safetensors")) if path.stem.startswith(("gt_", "mlp_"))]

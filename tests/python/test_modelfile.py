@@ -5,12 +5,11 @@ import os
 
 import numpy as np
 import openmm
+import openmmscore
 import pytest
 from conftest import document, tensorShapes, writeModel
-from safetensors.numpy import save_file
-
-import openmmscore
 from openmmscore import modelfile
+from safetensors.numpy import save_file
 
 
 def randomTensors(doc):

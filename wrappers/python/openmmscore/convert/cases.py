@@ -48,9 +48,12 @@ class Case:
     def number(self, *names: str) -> float | None:
         """Return constant() as a number."""
         value = self.constant(*names)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        if value is None:
+            return None
+        # The bound keeps integers within what a float can hold.
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
             raise ConversionError(f"{self.origin}: {names[0]} is {value!r:.60}, expected a number")
-        return None if value is None else float(value)
+        return float(value)
 
     @property
     def origin(self) -> str:
@@ -163,7 +166,7 @@ def normFactor(case: Case) -> float | None:
     """Return ScoreMD's scale c in 1/nm: a field, an array beside the weights, or what training data give."""
     value = case.number("norm_factor")
     if value is not None:
-        if not (np.isfinite(value) and value > 0):
+        if value <= 0:
             raise ConversionError(f"{case.origin}: norm_factor is {value!r}, expected a positive number")
         return value
     arrays = _arrays(case, ("out64/norm_factor", "in/data"))

@@ -116,8 +116,8 @@ def transformerDocument(network: NetworkDescription, sizes: dict[str, Any]) -> d
         network.check(name, sizes[name])
     epsilon, gelu = network.get("ln_eps"), network.get("gelu")
     if epsilon is not None:
-        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)):
-            network.fail(f"ln_eps is {epsilon!r:.60}, expected a number")
+        if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon <= 1:
+            network.fail(f"ln_eps is {epsilon!r:.60}, expected a positive number below 1")
         sizes["layer_norm_epsilon"] = float(epsilon)
     if gelu is not None:
         if gelu not in ("tanh", "erf"):

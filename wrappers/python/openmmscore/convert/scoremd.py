@@ -118,7 +118,7 @@ def _applicable(shared: Mapping[str, Any], expert: Mapping[str, Any]) -> dict[st
 
 def _expert(network: Mapping[str, Any], weights: Weights, origin: str) -> Expert:
     kind = network.get("kind")
-    if kind not in _CONVERTERS:
+    if not isinstance(kind, str) or kind not in _CONVERTERS:
         raise ConversionError(f"{origin}: kind is {kind!r:.60}, expected one of {', '.join(_CONVERTERS)}")
     return _CONVERTERS[kind](weights, NetworkDescription(network, origin))
 

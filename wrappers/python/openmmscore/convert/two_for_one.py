@@ -24,7 +24,7 @@ PROGRAM = "Two-for-One"
 _STEPS = 1000
 _SCHEDULE = {"kind": "cosine-ddpm", "steps": _STEPS, "offset": 0.008, "max_beta": 0.999}
 _INTERVAL = [0.0, (_STEPS - 1) / _STEPS]
-_ANGSTROM = 0.1  # nm
+_ANGSTROMS_PER_NM = 10
 
 
 def convert(
@@ -94,11 +94,11 @@ def _lengthScale(case: cases.Case) -> float | None:
     factor = case.number("norm_factor")
     if factor is None:
         return None
-    units = {"angstrom": _ANGSTROM, "nm": 1.0}
+    units = {"angstrom": _ANGSTROMS_PER_NM, "nm": 1}
     unit = str(case.constant("norm_factor_unit") or "Angstrom").lower()
-    if unit not in units or not (np.isfinite(factor) and factor > 0):
+    if unit not in units or factor <= 0:
         raise ConversionError(f"{case.origin}: norm_factor is {factor!r} {unit:.20}, expected Angstrom or nm")
-    return factor * units[unit]
+    return factor / units[unit]
 
 
 def _fromCheckpoint(path: str, options: Options) -> Facts:
