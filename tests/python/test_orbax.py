@@ -40,6 +40,8 @@ def nested(tensors):
 def run(tmp_path_factory):
     """Write a run with two checkpoints, as ScoreMD writes them."""
     ocp = pytest.importorskip("orbax.checkpoint", reason="needs the optional package orbax-checkpoint")
+    import jax.numpy as jnp
+
     folder = tmp_path_factory.mktemp("run")
     (folder / ".hydra").mkdir()
     (folder / ".hydra" / "config.yaml").write_text(CONFIG)
@@ -47,10 +49,10 @@ def run(tmp_path_factory):
     weights = {name: array for name, array in case.items() if name.startswith("params/")}
     with ocp.CheckpointManager(folder / "model") as manager:
         for epoch, shift in ((100, np.float32(1)), (200, np.float32(0))):
-            average = nested({name: array + shift for name, array in weights.items()})
-            last = nested({name: array + np.float32(2) for name, array in weights.items()})
+            average = nested({name: jnp.asarray(array + shift) for name, array in weights.items()})
+            last = nested({name: jnp.asarray(array + np.float32(2)) for name, array in weights.items()})
             trees = {"params": ocp.args.StandardSave(last), "ema_params": ocp.args.StandardSave(average)}
-            optimizer = ocp.args.PyTreeSave([{"count": np.array(3)}, {"mu": average}])
+            optimizer = ocp.args.PyTreeSave([{"count": jnp.array(3)}, {"mu": average}])
             manager.save(epoch, args=ocp.args.Composite(opt_state=optimizer, **trees))
     return folder
 
