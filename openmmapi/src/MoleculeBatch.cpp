@@ -34,10 +34,10 @@ bool isPeriodic(const OpenMM::System& system) {
 
 MoleculeBatch::MoleculeBatch(const OpenMM::System& system, const ScoreForce& force, Engine engine,
                              int numThreads)
-    : engine(engine), numThreads(numThreads), numMolecules(force.getNumMolecules()),
-      kT(gasConstant * force.getTemperature()), lengthScale(force.getLengthScale()),
-      periodic(isPeriodic(system)), failedMolecule(numMolecules) {
-    const ModelDescription& description = force.getModel().getDescription();
+    : engine(engine), numThreads(numThreads), model(force.getSharedModel()),
+      numMolecules(force.getNumMolecules()), kT(gasConstant * force.getTemperature()),
+      lengthScale(force.getLengthScale()), periodic(isPeriodic(system)), failedMolecule(numMolecules) {
+    const ModelDescription& description = model->getDescription();
     numParticles = description.getNumParticles();
     numCoordinates = description.getNumCoordinates();
     translational = description.space == ModelDescription::Space::Particles;
@@ -63,10 +63,9 @@ std::unique_ptr<Evaluator> MoleculeBatch::createEvaluator(const ScoreForce& forc
         force.getMoleculeParameters(m, ownParticles, own);
         features.insert(features.end(), own.begin(), own.end());
     }
-    const ScoreModel& model = force.getModel();
     const double t = force.getDiffusionTime();
     // Engine::Fast has no engine of its own yet.
-    return translateErrors([&] { return model.createEvaluator(t, features, numMolecules, numThreads); });
+    return translateErrors([&] { return model->createEvaluator(t, features, numMolecules, numThreads); });
 }
 
 void MoleculeBatch::updateParameters(const ScoreForce& force) {

@@ -17,7 +17,7 @@ MoleculeTable MoleculeTable::create(const OpenMM::System& system,
         std::vector<int> forceMolecules;
         for (int m = 0; m < force->getNumMolecules(); m++) {
             // Several forces may act on one molecule; the first decides its number.
-            const std::vector<int>& particles = force->getMoleculeParticles(m);
+            const std::span<const int> particles = force->getMoleculeParticles(m);
             int molecule = -1;
             for (int particle : particles)
                 if (molecule == -1)

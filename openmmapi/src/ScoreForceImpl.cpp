@@ -75,6 +75,10 @@ double ScoreForceImpl::calcForcesAndEnergy(ContextImpl& context, bool includeFor
                                            int groups) {
     if ((groups & (1 << forceGroup)) == 0)
         return 0.0;
+    return computeDirectly(context, includeForces, includeEnergy);
+}
+
+double ScoreForceImpl::computeDirectly(ContextImpl& context, bool includeForces, bool includeEnergy) {
     if (includeEnergy && !hasEnergy)
         throw OpenMMException("ScoreForce: the model gives a score but no energy, so there are forces, but "
                               "no energy to report, minimise or use in Monte Carlo");
@@ -83,6 +87,27 @@ double ScoreForceImpl::calcForcesAndEnergy(ContextImpl& context, bool includeFor
             joinText("ScoreForce: parameter \"", scaleParameter, "\" is ", scale, ", not a finite number"));
     double energy = kernel.getAs<CalcScoreForceKernel>().execute(context, includeForces, includeEnergy);
     return includeEnergy ? energy : 0.0;
+}
+
+int ScoreForceImpl::getNumMolecules() const {
+    return static_cast<int>(particles.size()) / owner.getNumModelParticles();
+}
+
+std::span<const int> ScoreForceImpl::getMoleculeParticles(int molecule) const {
+    const int numParticles = owner.getNumModelParticles();
+    return {&particles[molecule * numParticles], static_cast<std::size_t>(numParticles)};
+}
+
+double ScoreForceImpl::getMoleculeEnergy(int molecule) const {
+    return kernel.getAs<const CalcScoreForceKernel>().getMoleculeEnergy(molecule);
+}
+
+std::vector<ScoreForceImpl*> ScoreForceImpl::findAll(ContextImpl& context) {
+    std::vector<ScoreForceImpl*> found;
+    for (OpenMM::ForceImpl* force : context.getForceImpls())
+        if (auto* scoreForce = dynamic_cast<ScoreForceImpl*>(force))
+            found.push_back(scoreForce);
+    return found;
 }
 
 std::map<std::string, double> ScoreForceImpl::getDefaultParameters() {

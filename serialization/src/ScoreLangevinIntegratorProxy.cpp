@@ -1,4 +1,4 @@
-#include "ScoreLangevinIntegratorProxy.h"
+#include "openmmscore/serialization/ScoreLangevinIntegratorProxy.h"
 
 #include <memory>
 

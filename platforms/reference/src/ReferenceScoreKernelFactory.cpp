@@ -1,9 +1,11 @@
 #include "ReferenceScoreKernelFactory.h"
 
 #include <openmm/OpenMMException.h>
+#include <openmm/internal/ContextImpl.h>
 #include <openmm/reference/ReferencePlatform.h>
 
 #include "ReferenceScoreKernels.h"
+#include "ReferenceScoreLangevinKernel.h"
 
 using OpenMM::Platform;
 using OpenMM::ReferencePlatform;
@@ -17,9 +19,13 @@ namespace {
 void registerFactories() {
     for (int i = 0; i < Platform::getNumPlatforms(); i++) {
         Platform& platform = Platform::getPlatform(i);
+        if (dynamic_cast<ReferencePlatform*>(&platform) == nullptr)
+            continue;
+        auto* factory = new OpenMMScore::ReferenceScoreKernelFactory();
+        platform.registerKernelFactory(OpenMMScore::IntegrateScoreLangevinStepKernel::Name(), factory);
         const std::string name = OpenMMScore::CalcScoreForceKernel::Name();
-        if (dynamic_cast<ReferencePlatform*>(&platform) != nullptr && !platform.supportsKernels({name}))
-            platform.registerKernelFactory(name, new OpenMMScore::ReferenceScoreKernelFactory());
+        if (!platform.supportsKernels({name}))
+            platform.registerKernelFactory(name, factory);
     }
 }
 
@@ -39,9 +45,13 @@ extern "C" OPENMMSCORE_EXPORT void registerScoreReferenceKernelFactories() {
 namespace OpenMMScore {
 
 OpenMM::KernelImpl* ReferenceScoreKernelFactory::createKernelImpl(std::string name, const Platform& platform,
-                                                                  OpenMM::ContextImpl&) const {
+                                                                  OpenMM::ContextImpl& context) const {
     if (name == CalcScoreForceKernel::Name())
         return new ReferenceCalcScoreForceKernel(name, platform);
+    if (name == IntegrateScoreLangevinStepKernel::Name()) {
+        auto& data = *static_cast<ReferencePlatform::PlatformData*>(context.getPlatformData());
+        return new ReferenceIntegrateScoreLangevinStepKernel(name, platform, data);
+    }
     throw OpenMM::OpenMMException("ReferenceScoreKernelFactory: there is no kernel \"" + name + "\"");
 }
 

@@ -32,7 +32,12 @@ double ReferenceCalcScoreForceKernel::execute(ContextImpl& context, bool include
     const double energy = batch->finish(request);
     if (scaleDerivative)
         (*data.energyParameterDerivatives)[scaleParameter] += energy;
+    lastScale = scale;
     return scale * energy;
+}
+
+double ReferenceCalcScoreForceKernel::getMoleculeEnergy(int molecule) const {
+    return lastScale * batch->getEnergy(molecule);
 }
 
 void ReferenceCalcScoreForceKernel::evaluateBlocks(const MoleculeBatch::Request& request) {

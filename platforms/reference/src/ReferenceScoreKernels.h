@@ -17,6 +17,7 @@ public:
     using CalcScoreForceKernel::CalcScoreForceKernel;
     void initialize(const OpenMM::System& system, const ScoreForce& force) override;
     double execute(OpenMM::ContextImpl& context, bool includeForces, bool includeEnergy) override;
+    double getMoleculeEnergy(int molecule) const override;
     void copyParametersToContext(OpenMM::ContextImpl& context, const ScoreForce& force) override;
 
 protected:
@@ -29,6 +30,7 @@ private:
     std::unique_ptr<MoleculeBatch> batch;
     std::string scaleParameter;
     bool scaleDerivative = false;
+    double lastScale = 1;
 };
 
 } // namespace OpenMMScore

@@ -85,9 +85,8 @@ void ReferenceIntegrateScoreLangevinStepKernel::computeForces(ContextImpl& conte
         forces[f]->computeDirectly(context, true, includeEnergy);
         if (!includeEnergy)
             continue;
-        const std::vector<double>& own = forces[f]->getMoleculeEnergies();
-        for (std::size_t m = 0; m < own.size(); m++)
-            energies[table.forceMolecules[f][m]] += own[m];
+        for (int m = 0; m < forces[f]->getNumMolecules(); m++)
+            energies[table.forceMolecules[f][m]] += forces[f]->getMoleculeEnergy(m);
     }
 }
 

@@ -35,6 +35,8 @@ public:
      * @throws OpenMMException  if a position or a result is not finite, naming molecule and particle
      */
     virtual double execute(OpenMM::ContextImpl& context, bool includeForces, bool includeEnergy) = 0;
+    /** @return one molecule's share, in kJ/mol, of the energy that execute() returned last */
+    virtual double getMoleculeEnergy(int molecule) const = 0;
     /**
      * Take over features and diffusion time; the molecules are those of initialize().
      *

@@ -13,6 +13,7 @@
 #include "openmmscore/OpenMMScoreExport.h"
 #include "openmmscore/internal/MoleculeLinks.h"
 #include "openmmscore/models/Evaluator.h"
+#include "openmmscore/models/ScoreModel.h"
 
 namespace OpenMMScore {
 
@@ -86,6 +87,8 @@ public:
      *                          its particle; what the Context then holds as forces means nothing
      */
     double finish(const Request& request) const;
+    /** @return one molecule's share of what finish() returned */
+    double getEnergy(int molecule) const { return kT * energies[molecule]; }
 
 private:
     std::unique_ptr<Evaluator> createEvaluator(const ScoreForce& force) const;
@@ -101,6 +104,8 @@ private:
 
     const Engine engine;
     const int numThreads;
+    /** The plain engine's evaluators refer to it, and the Force may be gone before the Context. */
+    const std::shared_ptr<const ScoreModel> model;
     int numMolecules, numParticles, numCoordinates, blockSize;
     double kT, lengthScale;
     /** Whether only differences of positions matter; and whether positions may be wrapped. */

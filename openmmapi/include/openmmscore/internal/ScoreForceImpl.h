@@ -2,6 +2,7 @@
 #define OPENMMSCORE_INTERNAL_SCOREFORCEIMPL_H_
 
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,18 @@ public:
     std::vector<std::string> getKernelNames() override;
     /** @return the links of each molecule's moleculeLinks(), so that OpenMM keeps it in one piece */
     std::vector<std::pair<int, int>> getBondedParticles() const override { return bonds; }
+    /**
+     * Compute without asking for force groups, and without the Context's own preparations: for an integrator
+     * that has cleared the forces itself. Arguments and result are those of calcForcesAndEnergy().
+     */
+    double computeDirectly(OpenMM::ContextImpl& context, bool includeForces, bool includeEnergy);
+    int getNumMolecules() const;
+    /** @return System indices of one molecule's particles, in the model's order */
+    std::span<const int> getMoleculeParticles(int molecule) const;
+    /** @return the energy of one molecule in kJ/mol at the last computation that included energy */
+    double getMoleculeEnergy(int molecule) const;
+    /** @return the implementations of all ScoreForces of a Context, in the order of the System's forces */
+    static std::vector<ScoreForceImpl*> findAll(OpenMM::ContextImpl& context);
     /** What ScoreForce::updateParametersInContext() promises. */
     void updateParametersInContext(OpenMM::ContextImpl& context);
 
