@@ -49,6 +49,11 @@ public:
      * @throws ShapeError  if that is infinite
      */
     double outputFactor(int expert, double t) const;
+    /**
+     * @param features  shape [numMolecules, count, features]; empty for a model without features
+     * @throws ShapeError  if there are too few or too many, or one is out of its range
+     */
+    void checkFeatures(std::span<const int> features, int numMolecules) const;
     /** @return tensors of one expert, in the order of expertTensors(), for engines that fold them */
     const std::vector<std::vector<double>>& getExpertTensors(int expert) const;
     /** @return the plain network of one expert */
@@ -83,7 +88,6 @@ public:
 private:
     explicit ScoreModel(ModelFile file);
     double clampTime(double t) const;
-    void checkFeatures(std::span<const int> features, int numMolecules) const;
 
     ModelFile file;
     ModelDescription description;
