@@ -171,6 +171,15 @@ void ScoreForce::updateParametersInContext(OpenMM::Context& context) {
         .updateParametersInContext(getContextImpl(context));
 }
 
+std::vector<double> ScoreForce::getMoleculeEnergies(OpenMM::Context& context) const {
+    auto& impl = dynamic_cast<ScoreForceImpl&>(getImplInContext(context));
+    impl.computeDirectly(getContextImpl(context), false, true);
+    std::vector<double> energies;
+    for (int m = 0; m < impl.getNumMolecules(); m++)
+        energies.push_back(impl.getMoleculeEnergy(m));
+    return energies;
+}
+
 OpenMM::ForceImpl* ScoreForce::createImpl() const {
     return new ScoreForceImpl(*this);
 }

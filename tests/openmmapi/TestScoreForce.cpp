@@ -50,6 +50,19 @@ TEST_P(ScoreForceTest, ForcesOfAPerceptronMatchFiniteDifferences) {
     checkFiniteDifferences(system, {Vec3(0.3, -0.5, 7), Vec3(1.5, 0.2, 0), Vec3(-0.4, 1.1, -1)});
 }
 
+TEST_P(ScoreForceTest, EnergiesOfMoleculesAddUpToTheWhole) {
+    System system;
+    ScoreForce* force = addMolecules(system, makeTransferable(), 4);
+    Simulation simulation(system, getPlatform(), makePositions(5, 4));
+    simulation.context.setParameter(ScoreForce::Scale(), 0.5);
+    const std::vector<Vec3> forces = simulation.getForces();
+    const std::vector<double> energies = force->getMoleculeEnergies(simulation.context);
+    ASSERT_EQ(4u, energies.size());
+    EXPECT_DOUBLE_EQ(simulation.getEnergy(), energies[0] + energies[1] + energies[2] + energies[3]);
+    EXPECT_NE(energies[0], energies[1]);
+    expectSame(forces, simulation.getForces());
+}
+
 TEST_P(ScoreForceTest, EnergyIsKTTimesTheModels) {
     auto model = makeTransformer();
     System system;

@@ -190,6 +190,13 @@ public:
      *                          Context then keeps what it had
      */
     void updateParametersInContext(OpenMM::Context& context);
+    /**
+     * Compute the energy of each molecule at the present positions of a Context.
+     *
+     * @return shape [getNumMolecules()], kJ/mol, the scale parameter included
+     * @throws OpenMMException  if the model has no energy, or a position or result is not finite
+     */
+    std::vector<double> getMoleculeEnergies(OpenMM::Context& context) const;
     /** @return false: molecules are made whole, and the model knows no box */
     bool usesPeriodicBoundaryConditions() const override { return false; }
 
