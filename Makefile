@@ -18,6 +18,7 @@ FUZZ_SECONDS ?= 60
 PY := .venv/bin/python
 BUILD := build/release
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export JOBS
 
 PACKAGES_BUILD := g++ make pkg-config nlohmann-json3-dev libssl-dev libhwy-dev
 PACKAGES_TEST := $(PACKAGES_BUILD) libgtest-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
@@ -37,16 +38,15 @@ test: install-test
 
 build: .venv/run.stamp
 	tools/system-packages.sh $(PACKAGES_BUILD)
-	tools/build.sh $(BUILD) $(JOBS)
+	tools/build.sh run
 
 train: .venv/run.stamp .venv/torch.stamp
 	tools/system-packages.sh $(PACKAGES_TEST)
-	tools/build.sh $(BUILD) $(JOBS) -DOPENMMSCORE_WITH_TORCH=ON
+	tools/build.sh train
 
 install-test: .venv/run.stamp .venv/test.stamp .venv/torch.stamp
 	tools/system-packages.sh $(PACKAGES_TEST)
-	tools/build.sh $(BUILD) $(JOBS) -DOPENMMSCORE_WITH_TORCH=ON -DOPENMMSCORE_BUILD_TESTS=ON \
-	    -DOPENMMSCORE_BUILD_BENCHMARKS=ON
+	tools/build.sh test
 
 .venv/run.stamp: requirements/run.txt tools/make-venv.sh
 	tools/make-venv.sh "$(PYTHON)"
