@@ -54,6 +54,18 @@ void checkShape(const NpyFile& file, const std::string& path) {
                     " frames, at least 2 are needed");
 }
 
+void checkArchitecture(bool particles, const ExpertDescription& expert, const std::string& path) {
+    const bool mlp = expert.architecture == ExpertDescription::Architecture::Mlp;
+    if (particles && mlp)
+        throw Error(
+            path + ": an array of positions, [frames, particles, 3], needs a graph transformer; an mlp would "
+                   "not be invariant to translations (see model.architecture)");
+    if (!particles && !mlp)
+        throw Error(path +
+                    ": a graph transformer needs positions, [frames, particles, 3]; plain vectors need "
+                    "model.architecture = \"mlp\"");
+}
+
 /** Subtract the mean position of one frame. */
 void centre(double* frame, std::int64_t numParticles) {
     for (int k = 0; k < 3; k++) {
@@ -146,6 +158,7 @@ TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensor
     }
 
     ModelDescription& model = config.model;
+    checkArchitecture(particles, model.experts[0], path);
     model.space = particles ? ModelDescription::Space::Particles : ModelDescription::Space::Vector;
     model.count = static_cast<int>(particles ? width / 3 : width);
     if (!model.particles.empty() && static_cast<int>(model.particles.size()) != model.getNumParticles())

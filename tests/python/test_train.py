@@ -1,0 +1,147 @@
+"""openmmscore-train from outside: the program as a person runs it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIG = """
+seed = 3
+[data]
+file = "chain.npy"
+temperature = 300.0
+[model]
+architecture = "graph-transformer"
+hidden = 8
+layers = 1
+heads = 2
+head_size = 4
+[training]
+steps = {steps}
+batch_size = 32
+[output]
+directory = "out"
+checkpoint_interval = 1000000
+"""
+
+
+def find_program():
+    """Return the path of the program: $OPENMMSCORE_TRAIN, or the newest one in a build folder."""
+    if "OPENMMSCORE_TRAIN" in os.environ:
+        return os.environ["OPENMMSCORE_TRAIN"]
+    built = [p for p in ROOT.glob("build*/**/openmmscore-train") if p.is_file()]
+    if built:
+        return str(max(built, key=lambda p: p.stat().st_mtime))
+    return shutil.which("openmmscore-train")
+
+
+PROGRAM = find_program()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="openmmscore-train is not built (it needs LibTorch)")
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    """A folder with data of a wobbling chain of four particles."""
+    random = np.random.default_rng(1)
+    chain = np.array([[0, 0, 0], [0.1, 0.1, 0], [0.2, 0, 0], [0.3, 0.1, 0.1]])
+    np.save(tmp_path / "chain.npy", (chain + 0.01 * random.normal(size=(200, 4, 3))).astype(np.float32))
+    return tmp_path
+
+
+def write_config(folder, text=CONFIG, steps=20):
+    """Write run.toml."""
+    (folder / "run.toml").write_text(text.format(steps=steps))
+
+
+def train(folder, *arguments):
+    """Run the program to its end."""
+    return subprocess.run(
+        [PROGRAM, str(folder / "run.toml"), *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def read_model(path):
+    """Return the document and the tensors of a model file."""
+    with safe_open(path, "numpy") as file:
+        return json.loads(file.metadata()["openmmscore"]), {k: file.get_tensor(k) for k in file.keys()}
+
+
+def test_trains_and_writes_a_model(run_folder):
+    write_config(run_folder)
+    result = train(run_folder)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert "step 20/20" in result.stderr and "ETA" in result.stderr
+    document, tensors = read_model(run_folder / "out/model.safetensors")
+    assert document["count"] == 4 and document["provenance"]["steps"] == 20
+    frames = np.load(run_folder / "chain.npy").astype(float)
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    assert document["length_scale"] == pytest.approx(centred.std(), rel=0.02)
+    assert all(np.isfinite(t).all() for t in tensors.values())
+    lines = [json.loads(line) for line in (run_folder / "out/log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 20 and "validation_loss" in lines[-1]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_can_be_resumed(run_folder, sent, code):
+    write_config(run_folder, steps=1000000)
+    process = subprocess.Popen(
+        [PROGRAM, str(run_folder / "run.toml")], stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL
+    )
+    while not process.stderr.readline().startswith("step"):
+        pass
+    time.sleep(0.2)
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"continue with: openmmscore-train {run_folder}/run.toml --resume" in stderr
+    reached = read_model(run_folder / "out/model.safetensors")[0]["provenance"]["steps"]
+    assert 0 < reached < 1000000
+    again = train(run_folder, "--resume", "--steps", str(reached + 5))
+    assert again.returncode == 0, again.stderr
+    assert f"from step {reached} to {reached + 5}" in again.stderr
+    assert read_model(run_folder / "out/model.safetensors")[0]["provenance"]["steps"] == reached + 5
+
+
+def test_output_and_overwrite(run_folder):
+    write_config(run_folder)
+    other = run_folder / "elsewhere"
+    assert train(run_folder, "--output", str(other), "--steps", "3").returncode == 0
+    assert (other / "model.safetensors").is_file() and not (run_folder / "out").exists()
+    refused = train(run_folder, "--output", str(other))
+    assert refused.returncode == 1 and "--overwrite" in refused.stderr
+    assert train(run_folder, "--output", str(other), "--overwrite", "--steps", "3").returncode == 0
+
+
+def test_problems_are_one_sentence(run_folder):
+    for arguments, text, part in [
+        ((), CONFIG.replace("seed", "sede"), "did you mean seed?"),
+        ((), CONFIG.replace("chain.npy", "none.npy"), "none.npy: the data file cannot be opened"),
+        (("--resume",), CONFIG, "there is no checkpoint to resume from"),
+    ]:
+        write_config(run_folder, text)
+        result = train(run_folder, *arguments)
+        assert result.returncode == 1
+        lines = result.stderr.splitlines()
+        assert len(lines) == 1 and lines[0].startswith("openmmscore-train: ") and part in lines[0]
+
+
+def test_usage(run_folder):
+    def run(*arguments):
+        return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+
+    assert run("--version").stdout.startswith("openmmscore-train 0.")
+    assert run("--help").returncode == 0
+    assert run().returncode == 2
+    assert run("x.toml", "--resume", "--overwrite").returncode == 2
+    assert run("x.toml", "--steps", "-1").returncode == 2
+    assert run("/nowhere/x.toml").returncode == 1

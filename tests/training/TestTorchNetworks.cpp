@@ -1,0 +1,172 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "FlaxWeights.h"
+
+namespace OpenMMScore::testing {
+namespace {
+
+using Space = ModelDescription::Space;
+
+double largest(const at::Tensor& x) {
+    return x.abs().max().item<double>();
+}
+
+struct Case {
+    std::string file;
+    Space space;
+    int count;
+    ExpertDescription expert;
+    std::string weightsFile = "", weightPrefix = "params/";
+};
+
+class TorchNetworkReference : public ::testing::TestWithParam<Case> {};
+
+TEST_P(TorchNetworkReference, EnergiesAndScoresAreThoseOfScoreMD) {
+    const Case& c = GetParam();
+    const ReferenceFile reference(c.file, "");
+    const ReferenceFile weights(c.weightsFile.empty() ? c.file : c.weightsFile, c.weightPrefix);
+    const auto network = weights.network(describe(c.space, c.count, {c.expert}));
+    const at::Tensor x = reference.tensor("in/x"), times = reference.tensor("in/t");
+    const bool energy = c.expert.head == Head::Energy;
+    for (std::int64_t k = 0; k < times.size(0); k++) {
+        const at::Tensor t = times[k].expand({x.size(0)}).contiguous();
+        const at::Tensor score = reference.tensor("out64/score")[k];
+        EXPECT_LT(largest(network->recordScore(x, t)->getScore() - score), 1e-10 * (1 + largest(score)));
+        if (energy) {
+            const at::Tensor e = reference.tensor("out64/energy")[k];
+            EXPECT_LT(largest(network->energy(x, t) - e), 1e-10 * (1 + largest(e)));
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    ScoreMD, TorchNetworkReference,
+    ::testing::Values(Case{"gt_tiny_potential", Space::Particles, 3, transformerExpert(8, 1, 0.0, 0.1)},
+                      Case{"gt_aldp_potential", Space::Particles, 5, transformerExpert(96, 2, 0.0, 0.1),
+                           "mixture_aldp_both", "params/models_2/"},
+                      Case{"gt_tiny_scorehead", Space::Particles, 4,
+                           transformerExpert(8, 2, 0.6, 1.0, Head::Score)},
+                      Case{"mlp_pot_single_t0-1", Space::Vector, 2, mlpExpert({92, 92, 92}, 0.0, 1.0)},
+                      Case{"mlp_pot_t0.1-0.6", Space::Vector, 2, mlpExpert({64, 64}, 0.1, 0.6)},
+                      Case{"mlp_score_t0.6-1", Space::Vector, 2, mlpExpert({54, 54}, 0.6, 1.0, Head::Score)}),
+    [](const auto& instance) {
+        std::string name = instance.param.file;
+        for (char& c : name)
+            c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+        return name;
+    });
+
+/** A transformer of odd sizes with random weights everywhere, biases and norms included. */
+std::unique_ptr<TorchNetwork> oddTransformer(Gelu gelu, Scaling scaling, int particles,
+                                             at::ScalarType dtype) {
+    ExpertDescription expert = transformerExpert(20, 3, 0.0, 1.0);
+    expert.graphTransformer.heads = 3;
+    expert.graphTransformer.headSize = 12;
+    expert.graphTransformer.feedForward = 28;
+    expert.graphTransformer.gelu = gelu;
+    expert.scaling = scaling;
+    expert.outputSign = -1;
+    const ModelDescription model = describe(Space::Particles, particles, {expert});
+    auto network = TorchNetwork::create(model, 0, dtype);
+    std::vector<std::vector<double>> values;
+    for (const NamedTensor& tensor : fillWeights(model))
+        values.push_back(tensor.values);
+    network->importTensors(values);
+    return network;
+}
+
+class TransformerSweepsTest : public ::testing::TestWithParam<std::tuple<Gelu, Scaling, int>> {};
+
+TEST_P(TransformerSweepsTest, ScoreAndGradientAreThoseOfAutograd) {
+    const auto [gelu, scaling, particles] = GetParam();
+    const auto network = oddTransformer(gelu, scaling, particles, at::kDouble);
+    at::manual_seed(1);
+    const at::Tensor z = at::randn({4, 3 * particles}, at::kDouble),
+                     u = at::randn({4, 3 * particles}, at::kDouble);
+    const at::Tensor t = at::rand({4}, at::kDouble);
+    const auto swept = network->recordScore(z, t), graph = network->TorchNetwork::recordScore(z, t);
+    EXPECT_LE(largest(swept->getScore() - graph->getScore()), 1e-12 * largest(graph->getScore()));
+    at::Tensor a = at::zeros({network->getNumParameters()}, at::kDouble), b = at::zeros_like(a);
+    swept->addGradient(u, a);
+    graph->addGradient(u, b);
+    EXPECT_LE(largest(a - b), 1e-12 * largest(b));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, TransformerSweepsTest,
+                         ::testing::Values(std::make_tuple(Gelu::Tanh, Scaling::None, 5),
+                                           std::make_tuple(Gelu::Erf, Scaling::InverseSigma, 2),
+                                           std::make_tuple(Gelu::Tanh, Scaling::InverseSigma, 1),
+                                           std::make_tuple(Gelu::Erf, Scaling::None, 70)));
+
+TEST(TransformerSweeps, GradientMatchesFiniteDifferences) {
+    const auto network = oddTransformer(Gelu::Tanh, Scaling::None, 4, at::kDouble);
+    at::manual_seed(2);
+    const at::Tensor z = at::randn({3, 12}, at::kDouble), u = at::randn({3, 12}, at::kDouble);
+    const at::Tensor t = at::rand({3}, at::kDouble);
+    at::Tensor& parameters = network->getFlatParameters();
+    const at::Tensor direction = at::randn_like(parameters), start = parameters.clone();
+    const auto along = [&](double step) {
+        parameters.copy_(start + step * direction);
+        return (u * network->recordScore(z, t)->getScore()).sum().item<double>();
+    };
+    const double step = 1e-5, expected = (along(step) - along(-step)) / (2 * step);
+    parameters.copy_(start);
+    at::Tensor gradient = at::zeros_like(parameters);
+    network->recordScore(z, t)->addGradient(u, gradient);
+    // Central differences err by step^2 times a third derivative of the order of the first.
+    EXPECT_NEAR((gradient * direction).sum().item<double>(), expected, 1e-6 * std::abs(expected));
+}
+
+TEST(TransformerSweeps, FloatAgreesWithDouble) {
+    const auto wide = oddTransformer(Gelu::Tanh, Scaling::None, 6, at::kDouble);
+    const auto narrow = oddTransformer(Gelu::Tanh, Scaling::None, 6, at::kFloat);
+    at::manual_seed(3);
+    const at::Tensor z = at::randn({8, 18}, at::kDouble), t = at::rand({8}, at::kDouble);
+    const at::Tensor expected = wide->recordScore(z, t)->getScore();
+    const at::Tensor found = narrow->recordScore(z.to(at::kFloat), t)->getScore().to(at::kDouble);
+    EXPECT_LT(largest(found - expected), 2e-5 * largest(expected));
+}
+
+TEST(TorchNetwork, StartsLikeFlax) {
+    const ModelDescription model = describe(Space::Particles, 5, {transformerExpert(64, 1, 0.0, 1.0)});
+    const auto network = TorchNetwork::create(model, 0, at::kDouble);
+    network->initialize(7);
+    for (std::size_t i = 0; i < network->getShapes().size(); i++) {
+        const TensorShape& shape = network->getShapes()[i];
+        const at::Tensor values = network->getParameters()[i].detach();
+        if (shape.name.find("norm.weight") != std::string::npos)
+            EXPECT_EQ(largest(values - 1), 0.0) << shape.name;
+        else if (shape.shape.size() == 1)
+            EXPECT_EQ(largest(values), 0.0) << shape.name;
+        else if (values.numel() > 5000) {
+            const double variance = values.square().mean().item<double>() * double(shape.shape[1]);
+            // The variance of n numbers is known to sqrt(2/n), 2 % here.
+            EXPECT_NEAR(variance, 1.0, 0.08) << shape.name;
+            EXPECT_LE(largest(values), 2.0 / 0.8796 / std::sqrt(double(shape.shape[1]))) << shape.name;
+        }
+    }
+    const at::Tensor first = network->getFlatParameters().clone();
+    network->initialize(7);
+    EXPECT_TRUE(at::equal(first, network->getFlatParameters()));
+    network->initialize(8);
+    EXPECT_FALSE(at::equal(first, network->getFlatParameters()));
+}
+
+TEST(TorchNetwork, ExportedTensorsGiveTheSameModelToThePlainEngine) {
+    const ModelDescription model = describe(Space::Particles, 4, {transformerExpert(8, 2, 0.0, 1.0)});
+    const auto network = TorchNetwork::create(model, 0, at::kDouble);
+    network->initialize(3);
+    const auto loaded = makeModel(model, network->exportTensors(network->getFlatParameters()));
+    at::manual_seed(4);
+    const at::Tensor z = at::randn({3, 12}, at::kDouble), t = at::rand({3}, at::kDouble);
+    std::vector<double> energies(3), scores(36);
+    loaded->evaluate(3, {z.data_ptr<double>(), 36}, {t.data_ptr<double>(), 3}, {}, energies.data(),
+                     scores.data());
+    EXPECT_LT(largest(network->energy(z, t) - at::tensor(energies, at::kDouble)), 1e-12);
+    EXPECT_LT(largest(network->recordScore(z, t)->getScore() - at::tensor(scores, at::kDouble).view({3, 12})),
+              1e-12);
+}
+
+} // namespace
+} // namespace OpenMMScore::testing
