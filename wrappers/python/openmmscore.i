@@ -19,6 +19,8 @@
 %include "typemaps.i"
 
 %pythoncode %{
+import time
+
 import numpy
 import openmm
 from openmm import unit

@@ -104,6 +104,7 @@ molecule would do there.
     val = numpy.array(val)
 %}
 
+%rename(_step) OpenMMScore::ScoreLangevinIntegrator::step;
 %newobject OpenMMScore::ScoreLangevinIntegrator::_fromXml;
 
 namespace OpenMMScore {
@@ -147,6 +148,35 @@ public:
         }
 
         %pythoncode %{
+            def step(self, steps):
+                """Advance the simulation.
+
+                Ctrl-C is heeded a few times a second; the Context then stands after a whole step, ready to go on.
+
+                Parameters
+                ----------
+                steps : int
+                    how many steps
+
+                Raises
+                ------
+                openmm.OpenMMException
+                    if no Context was created, or if an energy, force or position is not finite; the Context then
+                    holds the last good step
+                """
+                chunk = 10
+                while True:
+                    start = time.perf_counter()
+                    self._step(min(chunk, steps))
+                    steps -= chunk
+                    if steps <= 0:
+                        return
+                    elapsed = time.perf_counter() - start
+                    if elapsed < 0.05:
+                        chunk *= 2
+                    elif elapsed > 0.2:
+                        chunk = max(1, chunk // 2)
+
             @staticmethod
             def cast(integrator):
                 """Return a ScoreLangevinIntegrator for an openmm.Integrator that is one.

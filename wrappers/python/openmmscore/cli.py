@@ -171,8 +171,22 @@ def _finish(converted, options: argparse.Namespace) -> None:
     print(f"{options.output}: {experts} networks, {parameters} parameters")
 
 
+def _addDoctor(commands: Subparsers) -> None:
+    parser = commands.add_parser(
+        "doctor", help="say what is installed and what failed to load", description=_examine.__doc__
+    )
+    parser.set_defaults(run=_examine)
+
+
+def _examine(arguments: argparse.Namespace) -> None:
+    """Print versions, platforms, and every library that failed to load with the reason."""
+    from . import diagnostics
+
+    print(diagnostics.report())
+
+
 #: One function for each command, which adds its parser; append to it to have one more.
-COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert]
+COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addDoctor]
 
 
 if __name__ == "__main__":
