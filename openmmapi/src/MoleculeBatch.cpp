@@ -5,6 +5,7 @@
 
 #include "Messages.h"
 #include "openmmscore/ScoreForce.h"
+#include "openmmscore/models/FastEvaluator.h"
 
 using OpenMM::OpenMMException;
 using OpenMM::Vec3;
@@ -64,8 +65,10 @@ std::unique_ptr<Evaluator> MoleculeBatch::createEvaluator(const ScoreForce& forc
         features.insert(features.end(), own.begin(), own.end());
     }
     const double t = force.getDiffusionTime();
-    // Engine::Fast has no engine of its own yet.
-    return translateErrors([&] { return model->createEvaluator(t, features, numMolecules, numThreads); });
+    return translateErrors([&] {
+        return engine == Engine::Fast ? createFastEvaluator(*model, t, features, numMolecules, numThreads)
+                                      : model->createEvaluator(t, features, numMolecules, numThreads);
+    });
 }
 
 void MoleculeBatch::updateParameters(const ScoreForce& force) {

@@ -37,7 +37,7 @@ class PlatformTest : public ::testing::TestWithParam<std::string> {
 protected:
     PlatformTest() { loadPlugins(); }
     Platform& getPlatform() const { return Platform::getPlatform(GetParam()); }
-    /** @return the relative error that the platform's arithmetic may leave in energies and forces */
+    /** @return the relative error that the platform's arithmetic may leave: CPU computes in float */
     double getTolerance() const { return GetParam() == "Reference" ? 1e-11 : 2e-5; }
 };
 

@@ -78,7 +78,7 @@ TEST_P(ScoreForceTest, EnergyIsKTTimesTheModels) {
     model->evaluate(1, z, {&t, 1}, {}, &energy, nullptr);
     Simulation simulation(system, getPlatform(), positions);
     EXPECT_NEAR(simulation.getEnergy(), gasConstant * force->getTemperature() * energy,
-                getTolerance() * std::abs(simulation.getEnergy()));
+                getTolerance() * (1 + std::abs(simulation.getEnergy())));
 }
 
 TEST_P(ScoreForceTest, AVectorModelActsOnTheFirstCoordinatesAsTheyAre) {
@@ -118,7 +118,7 @@ TEST_P(ScoreForceTest, EnergyDoesNotChangeUnderTranslation) {
     for (Vec3& position : positions)
         position += Vec3(1000, -370, 55);
     simulation.context.setPositions(positions);
-    EXPECT_NEAR(simulation.getEnergy(), energy, 10 * getTolerance() * std::abs(energy));
+    EXPECT_NEAR(simulation.getEnergy(), energy, 10 * getTolerance() * (1 + std::abs(energy)));
     expectNear(simulation.getForces(), forces, 10 * getTolerance());
 }
 
@@ -234,7 +234,8 @@ TEST(ScoreForce, ReferenceAndCpuAgree) {
         const std::vector<Vec3> positions = makePositions(5, 13);
         Simulation reference(system, Platform::getPlatform("Reference"), positions);
         Simulation cpu(system, Platform::getPlatform("CPU"), positions);
-        EXPECT_NEAR(cpu.getEnergy(), reference.getEnergy(), 2e-5 * std::abs(reference.getEnergy()));
+        // Each molecule's reduced energy is of the order of 1, and computed in float.
+        EXPECT_NEAR(cpu.getEnergy(), reference.getEnergy(), 13 * 2.5 * 2e-6);
         expectNear(cpu.getForces(), reference.getForces(), 2e-5);
     }
 }
