@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import signal
+import threading
 
 import numpy as np
 import openmm
@@ -116,3 +118,16 @@ def test_otherTemperaturesMustBeAllowed(particlePath, positions):
     with pytest.raises(OpenMMException, match="AllowTemperatureMismatch"):
         run(particlePath, positions, Temperature=400)
     run(particlePath, positions, AllowTemperatureMismatch=True, Temperature=400)
+
+
+def test_interruptStopsBetweenSteps(particlePath, positions):
+    _, system = createSystem(particlePath, copies=7)
+    integrator = ScoreLangevinIntegrator(300, 1.0, 0.002)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(positions.reshape(-1, 3))
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        integrator.step(10**8)
+    assert 0 < context.getStepCount() < 10**8
+    integrator.step(1)

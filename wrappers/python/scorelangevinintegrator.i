@@ -1,4 +1,4 @@
-// ScoreLangevinIntegrator. What it inherits (step, getStepSize, setConstraintTolerance, ...) is OpenMM's own.
+// ScoreLangevinIntegrator. What it inherits (getStepSize, setConstraintTolerance, ...) is OpenMM's own.
 
 %feature("docstring") OpenMMScore::ScoreLangevinIntegrator "
 Langevin dynamics of many molecules, each of which moves as if it were alone.
@@ -104,7 +104,6 @@ molecule would do there.
     val = numpy.array(val)
 %}
 
-%rename(_step) OpenMMScore::ScoreLangevinIntegrator::step;
 %newobject OpenMMScore::ScoreLangevinIntegrator::_fromXml;
 
 namespace OpenMMScore {
@@ -167,7 +166,7 @@ public:
                 chunk = 10
                 while True:
                     start = time.perf_counter()
-                    self._step(min(chunk, steps))
+                    openmm.Integrator.step(self, min(chunk, steps))
                     steps -= chunk
                     if steps <= 0:
                         return
