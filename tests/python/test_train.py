@@ -2,17 +2,14 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import numpy as np
+import openmmscore.diagnostics
 import pytest
 from safetensors import safe_open
-
-ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = """
 seed = 3
@@ -35,13 +32,10 @@ checkpoint_interval = 1000000
 
 
 def find_program():
-    """Return the path of the program: $OPENMMSCORE_TRAIN, or the newest one in a build folder."""
+    """Return the path of the program: $OPENMMSCORE_TRAIN, or the one that the package carries, or None."""
     if "OPENMMSCORE_TRAIN" in os.environ:
         return os.environ["OPENMMSCORE_TRAIN"]
-    built = [p for p in ROOT.glob("build*/**/openmmscore-train") if p.is_file()]
-    if built:
-        return str(max(built, key=lambda p: p.stat().st_mtime))
-    return shutil.which("openmmscore-train")
+    return openmmscore.diagnostics.trainProgram()
 
 
 PROGRAM = find_program()
