@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
+import sysconfig
 from importlib import metadata
 
 import numpy
@@ -24,8 +26,8 @@ def _version(distribution: str) -> str:
 
 def trainProgram() -> str | None:
     """Return the path of openmmscore-train, or None if this copy was built without LibTorch."""
-    program = os.path.join(os.path.dirname(_openmmscore.__file__), "bin", "openmmscore-train")
-    return program if os.path.exists(program) else None
+    program = os.path.join(sysconfig.get_path("scripts"), "openmmscore-train")
+    return program if os.path.exists(program) else shutil.which("openmmscore-train")
 
 
 def pluginLoadFailures() -> list[str]:
