@@ -47,9 +47,8 @@ def assertClose(found, expected):
 def test_a_network_gives_the_energies_and_scores_of_the_original(name):
     case, network = tensors(name), model(name)
     z, features = shaped(name, case["in/x"]), case.get("in/features")
-    start, end = network.interval
-    # The original tells a network about the nearest time that it knows.
-    times = np.clip(case["in/t"], start, end)
+    # Some of these times lie outside the network's interval.
+    times = case["in/t"]
     for i, t in enumerate(times):
         assertClose(network.networkScore(z, t, features), case["out64/score"][i])
     if "out64/energy" in case:

@@ -179,7 +179,8 @@ class Model:
         z : array, shape [B,N,3] or [B,d]; [N,3] or [d] for one configuration
             coordinates, x / lengthScale
         t : float or array of shape [B]
-            diffusion time, within ``interval``
+            diffusion time; one outside ``interval`` counts as its nearest end, as it does in the programs that
+            train such networks
         features : int array, shape [N,k] or [B,N,k] (the k may be left out if it is 1), optional
             what a transferable network is told about each particle
 
@@ -188,7 +189,7 @@ class Model:
         array of float64, shape [B]; a float for one configuration
         """
         array, single = self._coordinates(z, "z")
-        energies, _ = self._evaluate(array, t, features, True, False)
+        energies, _ = self._evaluate(array, self._clamped(t), features, True, False)
         return energies[0] if single else energies
 
     def networkScore(self, z: ArrayLike, t: ArrayLike, features: ArrayLike | None = None) -> np.ndarray:
@@ -199,7 +200,7 @@ class Model:
         array of float64, the shape of z
         """
         array, single = self._coordinates(z, "z")
-        _, scores = self._evaluate(array, t, features, False, True)
+        _, scores = self._evaluate(array, self._clamped(t), features, False, True)
         scores = scores.reshape(array.shape)
         return scores[0] if single else scores
 
@@ -295,6 +296,12 @@ class Model:
             what = "particle" if len(shape) == 2 else "coordinate"
             raise self._fail(f"{name} of sample {bad[0]}, {what} {bad[1]} is {array[tuple(bad)]}")
         return array, single
+
+    def _clamped(self, t: ArrayLike) -> ArrayLike:
+        try:
+            return np.clip(np.asarray(t, dtype=np.float64), *self.interval)
+        except (TypeError, ValueError):
+            return t  # _times() says what is wrong with it
 
     def _times(self, t: ArrayLike | None, batch: int) -> np.ndarray:
         try:
