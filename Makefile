@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
+.SILENT:
 
 PYTHON ?= python3
 JOBS ?= $(shell nproc)
@@ -50,6 +51,7 @@ install-test: .venv/run.stamp .venv/test.stamp .venv/torch.stamp
 
 .venv/run.stamp: requirements/run.txt tools/make-venv.sh
 	tools/make-venv.sh "$(PYTHON)"
+	echo "Installing OpenMM and the other Python packages into .venv"
 	$(PY) -m pip install -q -r requirements/run.txt
 	touch $@
 
@@ -58,7 +60,7 @@ install-test: .venv/run.stamp .venv/test.stamp .venv/torch.stamp
 	touch $@
 
 .venv/torch.stamp: requirements/torch.txt .venv/run.stamp
-	@echo "Installing LibTorch for the training tool (0.55 GB)"
+	echo "Installing LibTorch for the training tool (0.55 GB)"
 	$(PY) -m pip install -q --no-deps -r requirements/torch.txt
 	touch $@
 

@@ -24,7 +24,7 @@ esac
 
 # One stamp for each flavour, which holds for the smaller ones too.
 for stamp in $(seq "$rank" 3); do
-    file=$build/installed.$stamp
+    file=.venv/installed.$stamp
     if [ -f "$file" ] && [ -z "$(newer "$file")" ]; then
         exit 0
     fi
@@ -39,4 +39,4 @@ if ! CMAKE_BUILD_PARALLEL_LEVEL=$jobs .venv/bin/python -m pip install --no-build
     echo "The build failed; $build/build.log has it all." >&2
     exit 1
 fi
-mv "$started" "$build/installed.$rank"
+mv "$started" ".venv/installed.$rank"

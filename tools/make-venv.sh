@@ -12,6 +12,5 @@ if ! "$python" -c 'import ensurepip, os, sysconfig, sys
 sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' 2>/dev/null; then
     "$(dirname "$0")"/system-packages.sh python3-venv python3-dev
 fi
-echo "Creating .venv for the Python packages"
 "$python" -m venv .venv
 .venv/bin/python -m pip install -q --upgrade pip
