@@ -1,5 +1,6 @@
 # make demo     build, simulate alanine dipeptide with a shipped model for a minute, draw its free energy
 # make test     build everything, run the C++ tests (ctest) and the Python tests (pytest)
+# make validation  physics over minutes: ensembles, energy conservation, memory over a million steps
 # make build    build and install the Python package into .venv, without the training tool
 # make train    the same with the training tool, on LibTorch
 # make asan     the core's tests under the address and undefined-behaviour sanitizers
@@ -21,12 +22,12 @@ BUILD := build/release
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export JOBS
 
-PACKAGES_BUILD := g++ make pkg-config nlohmann-json3-dev libssl-dev libhwy-dev
-PACKAGES_TEST := $(PACKAGES_BUILD) libgtest-dev libcli11-dev libtomlplusplus-dev libspdlog-dev libfmt-dev
+PACKAGES_BUILD := g++ make pkg-config nlohmann-json3-dev librandom123-dev libssl-dev libhwy-dev
+PACKAGES_TEST := $(PACKAGES_BUILD) libgtest-dev libcli11-dev libtomlplusplus-dev
 PACKAGES_LINT := $(PACKAGES_TEST) clang clang-format clang-tidy libclang-rt-14-dev
 CXX_SOURCES := $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: demo test build train install-test asan fuzz lint tidy format clean
+.PHONY: demo test validation build train install-test asan fuzz lint tidy format clean
 
 demo: build
 	$(PY) examples/alanine_dipeptide.py --output demo-output $(DEMO_ARGS)
@@ -34,6 +35,9 @@ demo: build
 test: install-test
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE validation
 	$(PY) -m pytest
+
+validation: install-test
+	$(PY) -m pytest -m validation
 
 # ---- building -------------------------------------------------------------------------------------------------
 
