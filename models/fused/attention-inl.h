@@ -39,11 +39,31 @@ struct Positions {
     const float *rows, *columns;
 };
 
-/** out[c][j] = in[j][c] */
+/** out[c][j] = in[j][c] for j < n, c < width; writes up to the next multiple of 4 of both. */
 HWY_INLINE void transpose(int n, int width, const Rows& in, float* out, int outStep) {
+#if HWY_TARGET == HWY_SCALAR
     for (int j = 0; j < n; j++)
         for (int c = 0; c < width; c++)
             out[c * outStep + j] = in.data[j * in.step + c];
+#else
+    const hn::CappedTag<float, 4> quad;
+    for (int j = 0; j < n; j += 4) {
+        const float* rows[4];
+        for (int r = 0; r < 4; r++)
+            rows[r] = in.data + std::min(j + r, n - 1) * in.step;
+        for (int c = 0; c < width; c += 4) {
+            const auto x0 = hn::LoadU(quad, rows[0] + c), x1 = hn::LoadU(quad, rows[1] + c),
+                       x2 = hn::LoadU(quad, rows[2] + c), x3 = hn::LoadU(quad, rows[3] + c);
+            const auto even01 = hn::InterleaveLower(quad, x0, x2), odd01 = hn::InterleaveLower(quad, x1, x3),
+                       even23 = hn::InterleaveUpper(quad, x0, x2), odd23 = hn::InterleaveUpper(quad, x1, x3);
+            float* to = out + c * outStep + j;
+            hn::StoreU(hn::InterleaveLower(quad, even01, odd01), quad, to);
+            hn::StoreU(hn::InterleaveUpper(quad, even01, odd01), quad, to + outStep);
+            hn::StoreU(hn::InterleaveLower(quad, even23, odd23), quad, to + 2 * outStep);
+            hn::StoreU(hn::InterleaveUpper(quad, even23, odd23), quad, to + 3 * outStep);
+        }
+    }
+#endif
 }
 
 /**
