@@ -16,8 +16,8 @@ namespace {
 /** A Context with a ScoreLangevinIntegrator. */
 struct MoleculeRun {
     MoleculeRun(const System& system, Platform& platform, const std::vector<Vec3>& positions,
-        Integrator::Scheme scheme = Integrator::LFMiddle, int seed = 5,
-        const std::map<std::string, std::string>& properties = {})
+                Integrator::Scheme scheme = Integrator::LFMiddle, int seed = 5,
+                const std::map<std::string, std::string>& properties = {})
         : integrator(300.0, 1.0, 0.002) {
         integrator.setScheme(scheme);
         integrator.setRandomNumberSeed(seed);
@@ -84,7 +84,8 @@ TEST_P(LangevinTest, MoleculeMovesAloneAsAmongMany) {
         for (int m : {0, 7, 22}) {
             System one;
             addMolecules(one, makeTransformer(), 1);
-            MoleculeRun alone(one, getPlatform(), {positions.begin() + 5 * m, positions.begin() + 5 * m + 5}, scheme);
+            MoleculeRun alone(one, getPlatform(), {positions.begin() + 5 * m, positions.begin() + 5 * m + 5},
+                              scheme);
             alone.integrator.setMoleculeOffset(m);
             alone.context->reinitialize(true);
             alone.integrator.step(20);
@@ -115,7 +116,8 @@ TEST_P(LangevinTest, LoopEqualsTheOrdinaryPath) {
         addMolecules(dressed, makeTransformer(), 3);
         // A force that is zero, so that only the path differs.
         dressed.addForce(new OpenMM::HarmonicBondForce());
-        MoleculeRun loop(bare, getPlatform(), positions, scheme), ordinary(dressed, getPlatform(), positions, scheme);
+        MoleculeRun loop(bare, getPlatform(), positions, scheme),
+            ordinary(dressed, getPlatform(), positions, scheme);
         loop.integrator.step(30);
         ordinary.integrator.step(30);
         expectSame(loop.getPositions(), ordinary.getPositions());

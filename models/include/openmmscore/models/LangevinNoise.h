@@ -7,10 +7,11 @@ namespace OpenMMScore {
 
 /**
  * Random numbers for Langevin dynamics that are a function of (seed, molecule, step, particle) and of nothing
- * else: not of how many molecules there are, of threads or of what was drawn before. There is no state to save.
+ * else: not of how many molecules there are, of threads or of what was drawn before. There is no state to
+ * save.
  *
- * Source of the generator: Philox 4x32-10, Salmon et al., SC 2011, doi:10.1145/2063384.2063405, as implemented
- * in Random123; normal numbers by the Box-Muller transform of 64-bit uniform ones.
+ * Source of the generator: Philox 4x32-10, Salmon et al., SC 2011, doi:10.1145/2063384.2063405, as
+ * implemented in Random123; normal numbers by the Box-Muller transform of 64-bit uniform ones.
  */
 class LangevinNoise {
 public:
