@@ -180,7 +180,10 @@ def test_hasEnergyDependsOnTheTime(folder):
         (lambda m, x: m.forces("abc"), "positions must be an array of numbers"),
         (lambda m, x: m.forces(x * unit.kelvin), "positions must be lengths, their unit is kelvin"),
         (lambda m, x: m.networkEnergy(x * unit.nanometer, 0.1), "have no unit"),
-        (lambda m, x: m.potentialEnergy(x, 1.5), r"diffusion time 1.5 lies outside the interval \[0.0, 1.0\]"),
+        (
+            lambda m, x: m.potentialEnergy(x, 1.5),
+            r"diffusion time 1.5 lies outside the interval \[0.0, 1.0\]",
+        ),
         (lambda m, x: m.networkEnergy(x, float("nan")), "diffusion time nan lies outside"),
         (lambda m, x: m.networkEnergy(x, [0.1, 0.2]), "one number or one for each of 7 samples"),
         (lambda m, x: m.networkEnergy(x, "soon"), "the diffusion time must be a number"),

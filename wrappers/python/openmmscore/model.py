@@ -179,8 +179,8 @@ class Model:
         z : array, shape [B,N,3] or [B,d]; [N,3] or [d] for one configuration
             coordinates, x / lengthScale
         t : float or array of shape [B]
-            diffusion time; one outside ``interval`` counts as its nearest end, as it does in the programs that
-            train such networks
+            diffusion time; one outside ``interval`` counts as its nearest end, as in the programs that train
+            such networks
         features : int array, shape [N,k] or [B,N,k] (the k may be left out if it is 1), optional
             what a transferable network is told about each particle
 
