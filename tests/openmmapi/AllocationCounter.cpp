@@ -7,6 +7,8 @@
 
 static std::atomic<long> numAllocations{0};
 
+// The address sanitizer needs its own.
+#ifndef __SANITIZE_ADDRESS__
 void* operator new(std::size_t size) {
     numAllocations++;
     if (void* memory = std::malloc(size))
@@ -21,6 +23,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
     std::free(memory);
 }
+#endif
 
 long OpenMMScore::testing::countAllocations() {
     return numAllocations;

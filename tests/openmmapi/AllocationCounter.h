@@ -3,7 +3,8 @@
 
 namespace OpenMMScore::testing {
 
-/** @return how often the program and its libraries have called operator new so far */
+/** @return how often the program and its libraries have called operator new so far; 0 under the address
+ * sanitizer */
 long countAllocations();
 
 } // namespace OpenMMScore::testing
