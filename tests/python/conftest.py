@@ -1,6 +1,7 @@
 """Small model files with random weights. Nothing here uses the package under test to write them."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -150,3 +151,11 @@ def positions():
     """Seven configurations of five particles in nm."""
     chain = np.array([[0, 0, 0], [0.13, 0, 0], [0.2, 0.12, 0], [0.3, 0.1, 0.1], [0.25, 0.2, -0.1]])
     return chain + 0.02 * np.random.default_rng(3).standard_normal((7, 5, 3))
+
+
+@pytest.fixture
+def heedingInterrupts():
+    """Ctrl-C works, even if the tests were started in the background by a shell that had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -1,8 +1,4 @@
-"""Reporters of many molecules, and interrupting a run of them."""
-
-import os
-import signal
-import threading
+"""Reporters of many molecules."""
 
 import mdtraj
 import numpy as np
@@ -68,15 +64,3 @@ def test_trajectoryReporterWritesEveryMoleculeAsAFrame(simulation, positions, tm
 def test_reportersSayWhatIsMissing(tmp_path):
     with pytest.raises(OpenMMException, match=r"should end in \.xtc or \.dcd"):
         MoleculeTrajectoryReporter(tmp_path / "molecules.pdb", 10)
-
-
-def test_ctrlCLeavesAContextThatGoesOn(simulation):
-    integrator = simulation.integrator
-    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        integrator.step(10**9)
-    state = simulation.context.getState(positions=True)
-    assert state.getStepCount() > 0
-    assert state.getTime()._value == pytest.approx(0.002 * state.getStepCount(), rel=1e-9)
-    integrator.step(3)
-    assert simulation.context.getStepCount() == state.getStepCount() + 3

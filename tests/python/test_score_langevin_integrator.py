@@ -120,6 +120,7 @@ def test_otherTemperaturesMustBeAllowed(particlePath, positions):
     run(particlePath, positions, AllowTemperatureMismatch=True, Temperature=400)
 
 
+@pytest.mark.usefixtures("heedingInterrupts")
 def test_interruptStopsBetweenSteps(particlePath, positions):
     _, system = createSystem(particlePath, copies=7)
     integrator = ScoreLangevinIntegrator(300, 1.0, 0.002)
