@@ -152,7 +152,7 @@ def overhead(session: Session) -> list[dict]:
                 key = session.prepareRun(case, molecules, 1, integrator)
                 probes[integrator] = partial(bestStepTime, worker, key, options.seconds)
             samples = collect(options.rounds, probes)
-            row = {"case": case.name, "molecules": molecules}
+            row = {"case": case.name, "molecules": molecules, "threads": 1}
             row["microseconds"] = {key: spread(values) for key, values in samples.items()}
             if "engine" in samples:
                 row["overEngine"] = {
@@ -182,6 +182,7 @@ def memory(session: Session) -> list[dict]:
         rows.append(
             {
                 "case": case.name,
+                "threads": 1,
                 "rssKiB": values,
                 "kibPerMolecule": (values["1000"]["rss"] - values["100"]["rss"]) / 900,
                 "peakKibPerMolecule": (values["1000"]["peak"] - values["100"]["peak"]) / 900,

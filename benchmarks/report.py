@@ -133,24 +133,34 @@ def circumstances(results: dict) -> str:
     ]
     versions = {}
     for name in TABLES:
-        for script, programs in results.get(name, {}).get("versions", {}).items():
-            versions.setdefault(script, programs)
+        for run in results.get(name, {}).get("runs", []):
+            versions.update(run["versions"])
     for script, programs in sorted(versions.items()):
         lines.append(f"- `{script}`: " + ", ".join(f"{name} {value}" for name, value in programs.items()))
     rows = [
         [
             name,
-            results[name]["before"]["time"],
-            " ".join(map(str, results[name]["before"]["load"])),
-            " ".join(map(str, results[name]["after"]["load"])),
-            results[name]["seconds"],
-            f"{results[name]['rounds']} of {results[name]['sampleSeconds']} s",
-            "; ".join(results[name]["leftOut"]) or "nothing",
+            " ".join(map(str, run["threads"])),
+            run["before"]["time"],
+            " ".join(map(str, run["before"]["load"])),
+            " ".join(map(str, run["after"]["load"])),
+            run["seconds"],
+            f"{run['rounds']} of {run['sampleSeconds']} s",
+            "; ".join(run["leftOut"]) or "nothing",
         ]
         for name in TABLES
-        if name in results
+        for run in results.get(name, {}).get("runs", [])
     ]
-    head = ["table", "started (UTC)", "load averages before", "after", "seconds", "samples", "left out"]
+    head = [
+        "table",
+        "threads",
+        "started (UTC)",
+        "load averages before",
+        "after",
+        "seconds",
+        "samples",
+        "left out",
+    ]
     return "\n".join(lines) + "\n\n" + table(head, rows)
 
 
@@ -210,6 +220,8 @@ def drawMolecules(rows: list[dict], path: Path) -> None:
                     for row in rows
                     if row["case"] == case and row["threads"] == threads and program in row["rates"]
                 ]
+                if not chosen:
+                    continue
                 label = f"{program}, {threads} thread{'s' if threads > 1 else ''}"
                 points(
                     axis, [row["molecules"] for row in chosen], [row["rates"][program] for row in chosen]
@@ -232,6 +244,8 @@ def drawBeads(rows: list[dict], scoreMd: list[dict], path: Path) -> None:
     for threads, style in STYLES.items():
         ours = [row for row in rows if row["threads"] == threads]
         theirs = [row for row in scoreMd if row["threads"] == threads]
+        if not ours:
+            continue
         label = f"{threads} thread{'s' if threads > 1 else ''}"
         points(axis, [row["beads"] for row in ours], [inverse(row["rate"]) for row in ours]).set(
             color="C0", linestyle=style, label=f"ScoreLangevinIntegrator, {label}"

@@ -45,7 +45,7 @@ def main() -> int:
         results["machine"] = describeMachine()
     for name in names:
         say(f"--- {name}")
-        results[name] = measure(name, options)
+        results[name] = merge(results.get(name), measure(name, options))
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(results, indent=1) + "\n")
         print(report.TABLES[name](results[name]), "\n")
@@ -53,6 +53,16 @@ def main() -> int:
         report.writeDocument(results, options.document)
         report.draw(results, options.document.parent / "images")
     return 0
+
+
+def merge(old: dict | None, new: dict) -> dict:
+    """Keep what was measured before with other numbers of threads."""
+    if old is None:
+        return new
+    threads = set(new["runs"][0]["threads"])
+    rows = [row for row in old["rows"] if row["threads"] not in threads]
+    runs = [run for run in old["runs"] if not threads & set(run["threads"])]
+    return {"runs": runs + new["runs"], "rows": rows + new["rows"]}
 
 
 def measure(name: str, options: argparse.Namespace) -> dict:
@@ -63,7 +73,8 @@ def measure(name: str, options: argparse.Namespace) -> dict:
             measurements.checkEngine(session)
         rows = TABLES[name](session)
         versions = session.versions()
-        return {
+        run = {
+            "threads": sorted({row["threads"] for row in rows}),
             "before": before,
             "after": load(),
             "seconds": round(time.perf_counter() - start, 1),
@@ -71,8 +82,8 @@ def measure(name: str, options: argparse.Namespace) -> dict:
             "sampleSeconds": options.seconds,
             "versions": versions,
             "leftOut": session.skipped,
-            "rows": rows,
         }
+        return {"runs": [run], "rows": rows}
 
 
 def parseOptions() -> argparse.Namespace:
