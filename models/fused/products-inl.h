@@ -60,41 +60,56 @@ struct Rounds {
     std::ptrdiff_t leftStep = 0, rightStep = 0;
 };
 
+// Only unrolled loops keep the tile in registers: Clang does not see that by itself, nor GCC below -O3.
+#define OPENMMSCORE_UNROLL HWY_UNROLL(16)
+
 template <int rows, int vectors, bool adjacent>
 HWY_INLINE void multiplyTile(int k, const Left& left, const Right& right, const Start& start,
-                             const Rounds& rounds, float* HWY_RESTRICT c, std::ptrdiff_t cStep) {
+                             const Rounds& rounds, float* c, std::ptrdiff_t cStep) {
+    // One pointer for every third row leaves enough registers for addresses.
+    constexpr int numGroups = (rows + 2) / 3;
     Vector sum[rows][vectors];
+    OPENMMSCORE_UNROLL
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = start.data == nullptr ? zero() : load(start.data + r * start.step + v * lanes);
+        OPENMMSCORE_UNROLL
+    for (int v = 0; v < vectors; v++)
+        sum[r][v] = start.data == nullptr ? zero() : load(start.data + r * start.step + v * lanes);
     const std::ptrdiff_t kStep = adjacent ? 1 : left.kStep, rowStep = left.rowStep;
     for (int o = 0; o < rounds.outer; o++) {
-        const float* a = left.data + o * rounds.leftStep;
         const float* b = right.data + o * rounds.rightStep;
-        // One pointer for every third row leaves enough registers for addresses.
-        const float* groups[(rows + 2) / 3];
-        for (int g = 0; g < (rows + 2) / 3; g++)
-            groups[g] = a + 3 * g * rowStep;
+        const float* groups[numGroups];
+        OPENMMSCORE_UNROLL
+        for (int g = 0; g < numGroups; g++)
+            groups[g] = left.data + o * rounds.leftStep + 3 * g * rowStep;
         for (int i = 0; i < k; i++) {
             Vector columns[vectors];
+            OPENMMSCORE_UNROLL
             for (int v = 0; v < vectors; v++)
                 columns[v] = load(b + v * lanes);
+            OPENMMSCORE_UNROLL
             for (int v = 0; v < vectors * lanes; v += rowPadding)
                 hwy::Prefetch(b + prefetchedSteps * right.step + v);
             b += right.step;
+            OPENMMSCORE_UNROLL
             for (int r = 0; r < rows; r++) {
                 const Vector x = constant(groups[r / 3][(r % 3) * rowStep]);
+                OPENMMSCORE_UNROLL
                 for (int v = 0; v < vectors; v++)
                     sum[r][v] = hn::MulAdd(x, columns[v], sum[r][v]);
             }
-            for (int g = 0; g < (rows + 2) / 3; g++)
+            OPENMMSCORE_UNROLL
+            for (int g = 0; g < numGroups; g++)
                 groups[g] += kStep;
         }
     }
+    OPENMMSCORE_UNROLL
     for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++)
-            store(sum[r][v], c + r * cStep + v * lanes);
+        OPENMMSCORE_UNROLL
+    for (int v = 0; v < vectors; v++)
+        store(sum[r][v], c + r * cStep + v * lanes);
 }
+
+#undef OPENMMSCORE_UNROLL
 
 template <int vectors, bool adjacent, int rows = maxTileRows>
 HWY_INLINE void multiplyRows(int numRows, int k, const Left& left, const Right& right, const Start& start,
