@@ -33,6 +33,13 @@ void* operator new(std::size_t size, std::align_val_t alignment) {
 void* operator new[](std::size_t size, std::align_val_t alignment) {
     return allocate(size, std::size_t(alignment));
 }
+// The sanitizers' own versions of these would not end in ours.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return operator new(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+    return operator new[](size);
+}
 void operator delete(void* p) noexcept {
     std::free(p);
 }
