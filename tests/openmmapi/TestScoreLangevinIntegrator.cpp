@@ -145,6 +145,23 @@ TEST_P(LangevinTest, CheckpointContinuesBitForBit) {
     }
 }
 
+TEST_P(LangevinTest, RejectedMoleculeTurnsRound) {
+    // The step is so long that it ends far up the walls of a harmonic well.
+    System system;
+    addMolecules(system, makeHarmonic(2, 4.0), 1);
+    Integrator integrator(300.0, 0.0, 100.0);
+    integrator.setScheme(Integrator::Metropolized);
+    Context context(system, integrator, getPlatform());
+    const Vec3 x(0.3, -0.2, 0), v(0.5, 0.25, 0);
+    context.setPositions({x});
+    context.setVelocities({v});
+    integrator.step(1);
+    State state = context.getState(State::Positions | State::Velocities);
+    expectSame({x}, state.getPositions());
+    expectSame({v * -1.0}, state.getVelocities());
+    EXPECT_EQ(0, integrator.getAcceptanceRate());
+}
+
 TEST_P(LangevinTest, SeedsDecideThePath) {
     System system;
     addMolecules(system, makeTransformer(), 1);

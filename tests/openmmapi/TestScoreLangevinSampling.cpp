@@ -149,6 +149,34 @@ TEST_P(SamplingTest, MetropolizedIsExactWhereThePlainSchemeIsNot) {
     EXPECT_LT(exact.acceptance, 0.95);
 }
 
+TEST_P(SamplingTest, ParticlesOfAMoleculeHaveNoiseOfTheirOwn) {
+    // Without forces the momenta of particles are independent, and their sum has the variance 3 kT sum m.
+    System system;
+    ScoreForce* force = addMolecules(system, makeTransformer(), 300);
+    force->setDefaultScale(0);
+    for (auto scheme : {Integrator::LFMiddle, Integrator::Legacy, Integrator::Metropolized}) {
+        Integrator integrator(300.0, 20.0, 0.05);
+        integrator.setScheme(scheme);
+        integrator.setRandomNumberSeed(9);
+        Context context(system, integrator, getPlatform());
+        context.setPositions(makePositions(5, 300));
+        integrator.step(20);
+        const std::vector<Vec3> v = context.getState(State::Velocities).getVelocities();
+        std::vector<double> squares;
+        for (int m = 0; m < 300; m++) {
+            Vec3 momentum;
+            double mass = 0;
+            for (int i = 5 * m; i < 5 * m + 5; i++) {
+                momentum += v[i] * system.getParticleMass(i);
+                mass += system.getParticleMass(i);
+            }
+            squares.push_back(momentum.dot(momentum) / (3 * boltzmann * 300 * mass));
+        }
+        const Estimate e = Estimate::of(squares);
+        EXPECT_NEAR(1, e.mean, 5 * e.error) << "scheme " << scheme;
+    }
+}
+
 TEST_P(SamplingTest, MoleculesMayHaveTemperaturesOfTheirOwn) {
     const double stiffness = 4;
     System system;
