@@ -37,15 +37,13 @@ class Run:
         self.stepTime = estimateStepTime(self.step)
 
     def start(self) -> None:
-        """Go back to the first step, so that every sample is of the same stretch of the simulation."""
+        """Go back to the first step, so that every run is of the same stretch of the simulation."""
         self.context.setPositions(self.positions)
         self.context.setVelocitiesToTemperature(self.temperature, 1)
 
-    def measure(self, seconds: float, parts: int) -> dict:
+    def measure(self, seconds: float) -> dict:
         """Time about so many seconds."""
-        self.start()
-        self.step(1)
-        return timeSteps(self.step, self.stepTime, seconds, parts)
+        return timeSteps(self.start, self.step, self.stepTime, seconds)
 
 
 runs: dict[str, Run] = {}
@@ -57,9 +55,9 @@ def prepare(key: str, case: dict, model: str, molecules: int, integrator: str, p
     return {"stepTime": runs[key].stepTime}
 
 
-def measure(key: str, seconds: float, parts: int = 5) -> dict:
+def measure(key: str, seconds: float) -> dict:
     """Take a sample."""
-    return runs[key].measure(seconds, parts)
+    return runs[key].measure(seconds)
 
 
 def release(key: str) -> dict:

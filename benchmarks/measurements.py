@@ -226,9 +226,8 @@ def moleculeSteps(worker: Worker, key: str, molecules: int, seconds: float) -> f
 
 
 def bestStepTime(worker: Worker, key: str, seconds: float) -> float:
-    """Return microseconds per step, the best of short runs of 10 ms."""
-    parts = max(1, round(100 * seconds))
-    return 1e6 / worker.ask("measure", key=key, seconds=seconds, parts=parts)["best"]
+    """Return microseconds per step, the best of short runs."""
+    return 1e6 / worker.ask("measure", key=key, seconds=seconds)["best"]
 
 
 def engineTime(session: Session, case: Case, molecules: int) -> float:

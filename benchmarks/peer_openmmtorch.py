@@ -143,9 +143,7 @@ class Run:
 
     def measure(self, seconds: float) -> dict:
         """Time about so many seconds."""
-        self.start()
-        self.integrator.step(1)
-        return timeSteps(self.integrator.step, self.stepTime, seconds)
+        return timeSteps(self.start, self.integrator.step, self.stepTime, seconds)
 
 
 runs: dict[str, Run] = {}
