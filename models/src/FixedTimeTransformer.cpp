@@ -61,7 +61,7 @@ std::size_t FixedTimeTransformer::layOut(double* workspace, Tape* tapes, Scratch
 }
 
 std::size_t FixedTimeTransformer::getWorkspaceSize() const {
-    Scratch scratch;
+    Scratch scratch{};
     return layOut(nullptr, nullptr, scratch);
 }
 
@@ -69,7 +69,7 @@ void FixedTimeTransformer::evaluate(const double* z, double* output, double* gra
                                     double* workspace) const {
     const int numLayers = static_cast<int>(network.layers.size());
     std::array<Tape, maxLayers> tapes;
-    Scratch scratch;
+    Scratch scratch{};
     layOut(workspace, tapes.data(), scratch);
 
     const double* nodes = nodes0.data();

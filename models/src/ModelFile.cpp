@@ -71,6 +71,7 @@ TensorInfo readTensorInfo(const JsonField& entry, std::size_t dataSize) {
 void checkCoverage(const std::map<std::string, TensorInfo>& tensors, std::size_t dataSize,
                    const std::string& origin) {
     std::vector<const std::pair<const std::string, TensorInfo>*> sorted;
+    sorted.reserve(tensors.size());
     for (const auto& item : tensors)
         sorted.push_back(&item);
     std::stable_sort(sorted.begin(), sorted.end(),
