@@ -34,6 +34,11 @@ class MoleculeEnergyReporter:
     append : bool
         continue a file that is there instead of starting it anew
 
+    Raises
+    ------
+    openmm.OpenMMException
+        at the first report if the System has no ScoreForce, or its model no energy
+
     Example
     -------
     >>> simulation.reporters.append(MoleculeEnergyReporter("energies.csv", 1000))
@@ -78,6 +83,11 @@ class MoleculeTrajectoryReporter:
         the trajectory to write, .xtc or .dcd
     reportInterval : int
         steps between reports
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if the name ends otherwise; at the first report if the System has no ScoreForce
 
     Example
     -------
