@@ -9,7 +9,7 @@ build=build/release
 jobs=${JOBS:-$(nproc)}
 
 newer() {
-    find CMakeLists.txt pyproject.toml LICENSE README.md cmake models openmmapi platforms serialization training \
+    find CMakeLists.txt pyproject.toml LICENSE README.md cmake models sampling openmmapi platforms serialization training \
         wrappers "${extra[@]}" -type f -newer "$1" -not -path '*/__pycache__/*' -not -path 'tests/data/*' \
         -not -path 'tests/python/*' | head -n 1
 }
