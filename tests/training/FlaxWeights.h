@@ -37,6 +37,7 @@ public:
                     result.nbytes());
         return result.to(at::kDouble);
     }
+    bool has(const std::string& name) const { return header.contains(name); }
     double scalar(const std::string& name) const { return tensor(name).item<double>(); }
 
     /** @return the network of the file's weights, float64 */

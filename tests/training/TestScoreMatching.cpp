@@ -16,7 +16,7 @@ double largest(const at::Tensor& x) {
 }
 
 NoisedBatch batchOf(const ReferenceFile& reference) {
-    return {reference.tensor("in/z0"), reference.tensor("in/t"), reference.tensor("in/noise0")};
+    return {reference.tensor("in/z0"), reference.tensor("in/t"), reference.tensor("in/noise0"), {}};
 }
 
 struct Case {
@@ -81,8 +81,8 @@ TEST(DenoisingScoreMatchingLoss, NoisesAsTheReferenceScheduleDoes) {
     const at::Tensor t = reference.tensor("in/t"), one = at::ones({t.size(0), 1}, at::kDouble);
     const VariancePreserving schedule;
     const DenoisingScoreMatchingLoss loss(schedule, 0.0, 1.0, 0.5);
-    const at::Tensor m = loss.noised({one, t, 0 * one}).view({-1}),
-                     sigma = loss.noised({0 * one, t, one}).view({-1});
+    const at::Tensor m = loss.noised({one, t, 0 * one, {}}).view({-1}),
+                     sigma = loss.noised({0 * one, t, one, {}}).view({-1});
     EXPECT_LT(largest(m.log() - reference.tensor("out64/log_mean_coeff")), 1e-12);
     EXPECT_LT(largest(sigma - reference.tensor("out64/std")), 1e-12);
 }

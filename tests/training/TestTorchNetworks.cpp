@@ -76,6 +76,75 @@ std::unique_ptr<TorchNetwork> oddTransformer(Gelu gelu, Scaling scaling, int par
     return network;
 }
 
+/** A perceptron of odd sizes with random weights everywhere. */
+std::unique_ptr<TorchNetwork> oddMlp(std::vector<int> hidden, Scaling scaling, at::ScalarType dtype) {
+    ExpertDescription expert = mlpExpert(std::move(hidden), 0.1, 0.6);
+    expert.scaling = scaling;
+    expert.outputSign = -1;
+    const ModelDescription model = describe(Space::Vector, 3, {expert});
+    auto network = TorchNetwork::create(model, 0, dtype);
+    std::vector<std::vector<double>> values;
+    for (const NamedTensor& tensor : fillWeights(model))
+        values.push_back(tensor.values);
+    network->importTensors(values);
+    return network;
+}
+
+/** All outputs of the sweeps, and the gradients of random combinations of them, against autograd. */
+void expectSweepsLikeAutograd(const TorchNetwork& network, Record what) {
+    at::manual_seed(5);
+    const std::int64_t d = network.getNumCoordinates();
+    const at::Tensor z = at::randn({6, d}, at::kDouble);
+    // Times outside of the interval count as its ends.
+    const at::Tensor t = at::linspace(-0.05, 1.05, 6, at::kDouble);
+    const auto random = [&](Record atLeast) {
+        return what >= atLeast ? at::randn({6}, at::kDouble) : at::Tensor();
+    };
+    const Cotangents cotangents{at::randn({6, d}, at::kDouble), random(Record::Energy),
+                                random(Record::EnergyRate)};
+    const auto swept = network.recordScore(z, t, what);
+    const auto graph = network.TorchNetwork::recordScore(z, t, what);
+    EXPECT_LE(largest(swept->getScore() - graph->getScore()), 1e-12 * largest(graph->getScore()));
+    if (what >= Record::Energy) {
+        EXPECT_LE(largest(swept->getEnergy() - graph->getEnergy()), 1e-12 * largest(graph->getEnergy()));
+    }
+    if (what >= Record::EnergyRate) {
+        EXPECT_LE(largest(swept->getEnergyRate() - graph->getEnergyRate()),
+                  1e-12 * largest(graph->getEnergyRate()));
+    }
+    at::Tensor a = at::zeros({network.getNumParameters()}, at::kDouble), b = at::zeros_like(a);
+    swept->addGradient(cotangents, a);
+    graph->addGradient(cotangents, b);
+    EXPECT_LE(largest(a - b), 1e-12 * largest(b));
+}
+
+TEST(TransformerSweeps, EnergiesAndRatesAreThoseOfAutograd) {
+    expectSweepsLikeAutograd(*oddTransformer(Gelu::Tanh, Scaling::None, 5, at::kDouble), Record::EnergyRate);
+    expectSweepsLikeAutograd(*oddTransformer(Gelu::Erf, Scaling::InverseSigma, 5, at::kDouble),
+                             Record::Energy);
+}
+
+TEST(MlpSweeps, AreThoseOfAutograd) {
+    for (const Record what : {Record::Score, Record::Energy, Record::EnergyRate}) {
+        expectSweepsLikeAutograd(*oddMlp({9, 7, 5}, Scaling::None, at::kDouble), what);
+        expectSweepsLikeAutograd(*oddMlp({6}, Scaling::None, at::kDouble), what);
+        expectSweepsLikeAutograd(*oddMlp({}, Scaling::None, at::kDouble), what);
+    }
+    expectSweepsLikeAutograd(*oddMlp({8, 8}, Scaling::InverseSigma, at::kDouble), Record::Energy);
+}
+
+TEST(EnergyRate, IsTheDerivativeOfTheEnergy) {
+    const auto network = oddMlp({9, 7}, Scaling::None, at::kDouble);
+    at::manual_seed(6);
+    const at::Tensor z = at::randn({4, 3}, at::kDouble), t = at::linspace(0.2, 0.5, 4, at::kDouble);
+    const double step = 1e-6;
+    const at::Tensor expected = (network->energy(z, t + step) - network->energy(z, t - step)) / (2 * step);
+    const at::Tensor rate = network->recordScore(z, t, Record::EnergyRate)->getEnergyRate();
+    EXPECT_LT(largest(rate - expected), 1e-7 * largest(expected));
+    const auto scaled = oddMlp({4}, Scaling::InverseSigma, at::kDouble);
+    EXPECT_THROW(scaled->recordScore(z, t, Record::EnergyRate), ShapeError);
+}
+
 class TransformerSweepsTest : public ::testing::TestWithParam<std::tuple<Gelu, Scaling, int>> {};
 
 TEST_P(TransformerSweepsTest, ScoreAndGradientAreThoseOfAutograd) {
@@ -88,8 +157,8 @@ TEST_P(TransformerSweepsTest, ScoreAndGradientAreThoseOfAutograd) {
     const auto swept = network->recordScore(z, t), graph = network->TorchNetwork::recordScore(z, t);
     EXPECT_LE(largest(swept->getScore() - graph->getScore()), 1e-12 * largest(graph->getScore()));
     at::Tensor a = at::zeros({network->getNumParameters()}, at::kDouble), b = at::zeros_like(a);
-    swept->addGradient(u, a);
-    graph->addGradient(u, b);
+    swept->addGradient({u, {}, {}}, a);
+    graph->addGradient({u, {}, {}}, b);
     EXPECT_LE(largest(a - b), 1e-12 * largest(b));
 }
 
@@ -113,7 +182,7 @@ TEST(TransformerSweeps, GradientMatchesFiniteDifferences) {
     const double step = 1e-5, expected = (along(step) - along(-step)) / (2 * step);
     parameters.copy_(start);
     at::Tensor gradient = at::zeros_like(parameters);
-    network->recordScore(z, t)->addGradient(u, gradient);
+    network->recordScore(z, t)->addGradient({u, {}, {}}, gradient);
     // Central differences err by step^2 times a third derivative of the order of the first.
     EXPECT_NEAR((gradient * direction).sum().item<double>(), expected, 1e-6 * std::abs(expected));
 }

@@ -59,7 +59,7 @@ double DenoisingScoreMatchingLoss::addGradient(const TorchNetwork& network, cons
                                                double scale, at::Tensor& gradient) const {
     const auto recorded = network.recordScore(noised(batch), batch.times);
     const Residual result = residual(recorded->getScore(), batch, scale);
-    recorded->addGradient(result.cotangent, gradient);
+    recorded->addGradient({result.cotangent, {}, {}}, gradient);
     return result.loss;
 }
 

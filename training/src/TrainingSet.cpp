@@ -122,7 +122,8 @@ void rotate(double* frame, std::int64_t numParticles, CounterRandom& random) {
 } // namespace
 
 NoisedBatch NoisedBatch::slice(std::int64_t first, std::int64_t count) const {
-    return {clean.narrow(0, first, count), times.narrow(0, first, count), noise.narrow(0, first, count)};
+    return {clean.narrow(0, first, count), times.narrow(0, first, count), noise.narrow(0, first, count),
+            perturbations.defined() ? perturbations.narrow(1, first, count) : at::Tensor()};
 }
 
 TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensorOptions)
@@ -199,7 +200,7 @@ NoisedBatch TrainingSet::assemble(const std::vector<std::int64_t>& indices, cons
         for (std::int64_t k = 0; k < width; k++)
             noise.data_ptr<double>()[i * width + k] = random.normal();
     }
-    return {clean.to(options), t, noise.to(options)};
+    return {clean.to(options), t, noise.to(options), {}};
 }
 
 NoisedBatch TrainingSet::trainingBatch(std::int64_t step) const {

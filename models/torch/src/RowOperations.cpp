@@ -1,5 +1,6 @@
 #include "RowOperations.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -7,6 +8,7 @@
 #include <ATen/ops/erf.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/sigmoid.h>
 #include <ATen/ops/tanh.h>
 
 #include "Vectorized.h"
@@ -210,7 +212,7 @@ OPENMMSCORE_INLINE void gateSecond(const Gate<T>& gate, const T* gy, const T* ry
 
 /** From t = tanh(sqrt(2/pi) (x + 0.044715 x^3)), which lies in y. */
 template <class T>
-OPENMMSCORE_INLINE void finishTanhGelu(const GeluRows<T>& gelu, const T* x, T* y) {
+OPENMMSCORE_INLINE void finishTanhGelu(const Activation<T>& gelu, const T* x, T* y) {
     const T scale = T(std::numbers::inv_sqrtpi * std::numbers::sqrt2), cubic = T(0.044715);
 #pragma omp simd
     for (std::int64_t k = 0; k < gelu.count; k++) {
@@ -233,7 +235,7 @@ OPENMMSCORE_INLINE void prepareTanhGelu(std::int64_t count, const T* x, T* y) {
 
 /** From erf(x/sqrt 2) in y and exp(-x^2/2) in slope. */
 template <class T>
-OPENMMSCORE_INLINE void finishErfGelu(const GeluRows<T>& gelu, const T* x, T* y) {
+OPENMMSCORE_INLINE void finishErfGelu(const Activation<T>& gelu, const T* x, T* y) {
     const T normalization = T(0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
 #pragma omp simd
     for (std::int64_t k = 0; k < gelu.count; k++) {
@@ -253,6 +255,18 @@ OPENMMSCORE_INLINE void prepareErfGelu(std::int64_t count, const T* x, T* scaled
     }
 }
 
+/** From s = sigmoid(x), which lies in y. */
+template <class T>
+OPENMMSCORE_INLINE void finishSwishRows(const Activation<T>& swish, const T* x, T* y) {
+#pragma omp simd
+    for (std::int64_t k = 0; k < swish.count; k++) {
+        const T s = y[k], ds = s * (T(1) - s);
+        y[k] = x[k] * s;
+        swish.slope[k] = s + x[k] * ds;
+        swish.curvature[k] = ds * (T(2) + x[k] * (T(1) - T(2) * s));
+    }
+}
+
 template <class T>
 OPENMMSCORE_INLINE void multiply(std::int64_t count, const T* a, const T* b, T* out) {
 #pragma omp simd
@@ -261,10 +275,11 @@ OPENMMSCORE_INLINE void multiply(std::int64_t count, const T* a, const T* b, T* 
 }
 
 template <class T>
-OPENMMSCORE_INLINE void geluSecond(const GeluRows<T>& gelu, const T* gy, const T* ry, const T* dx, T* rx) {
+OPENMMSCORE_INLINE void activationSecond(const Activation<T>& f, const T* gy, const T* ry, const T* dx,
+                                         T* rx) {
 #pragma omp simd
-    for (std::int64_t k = 0; k < gelu.count; k++)
-        rx[k] = gelu.slope[k] * ry[k] + gelu.curvature[k] * dx[k] * gy[k];
+    for (std::int64_t k = 0; k < f.count; k++)
+        rx[k] = f.slope[k] * ry[k] + f.curvature[k] * dx[k] * gy[k];
 }
 
 template <class T>
@@ -286,15 +301,30 @@ void erfAndExpInPlace(T* forErf, T* forExp, std::int64_t count) {
     at::exp_(second);
 }
 
-OPENMMSCORE_VECTORIZED void finishGelu(Gelu kind, const GeluRows<float>& g, const float* x, float* y) {
+OPENMMSCORE_VECTORIZED void finishGelu(Gelu kind, const Activation<float>& g, const float* x, float* y) {
     kind == Gelu::Tanh ? finishTanhGelu(g, x, y) : finishErfGelu(g, x, y);
 }
-OPENMMSCORE_VECTORIZED void finishGelu(Gelu kind, const GeluRows<double>& g, const double* x, double* y) {
+OPENMMSCORE_VECTORIZED void finishGelu(Gelu kind, const Activation<double>& g, const double* x, double* y) {
     kind == Gelu::Tanh ? finishTanhGelu(g, x, y) : finishErfGelu(g, x, y);
 }
 
+OPENMMSCORE_VECTORIZED void finishSwish(const Activation<float>& swish, const float* x, float* y) {
+    finishSwishRows(swish, x, y);
+}
+OPENMMSCORE_VECTORIZED void finishSwish(const Activation<double>& swish, const double* x, double* y) {
+    finishSwishRows(swish, x, y);
+}
+
 template <class T>
-void geluValue(Gelu kind, const GeluRows<T>& gelu, const T* x, T* y) {
+void swishValue(const Activation<T>& swish, const T* x, T* y) {
+    std::copy_n(x, swish.count, y);
+    at::Tensor values = wrap(y, swish.count);
+    at::sigmoid_(values);
+    finishSwish(swish, x, y);
+}
+
+template <class T>
+void geluValue(Gelu kind, const Activation<T>& gelu, const T* x, T* y) {
     if (kind == Gelu::Tanh) {
         prepareTanhGelu(gelu.count, x, y);
         tanhInPlace(y, gelu.count);
@@ -344,20 +374,24 @@ void geluValue(Gelu kind, const GeluRows<T>& gelu, const T* x, T* y) {
         gateSecond(*this, gy, ry, dx, dn, rx, rn, addWx, addWn);                                             \
     }                                                                                                        \
     template <>                                                                                              \
-    void GeluRows<T>::value(Gelu kind, const T* x, T* y) const {                                             \
+    void Activation<T>::gelu(Gelu kind, const T* x, T* y) const {                                            \
         geluValue(kind, *this, x, y);                                                                        \
     }                                                                                                        \
     template <>                                                                                              \
-    OPENMMSCORE_VECTORIZED void GeluRows<T>::adjoint(const T* gy, T* gx) const {                             \
+    void Activation<T>::swish(const T* x, T* y) const {                                                      \
+        swishValue(*this, x, y);                                                                             \
+    }                                                                                                        \
+    template <>                                                                                              \
+    OPENMMSCORE_VECTORIZED void Activation<T>::adjoint(const T* gy, T* gx) const {                           \
         multiply(count, slope, gy, gx);                                                                      \
     }                                                                                                        \
     template <>                                                                                              \
-    OPENMMSCORE_VECTORIZED void GeluRows<T>::tangent(const T* dx, T* dy) const {                             \
+    OPENMMSCORE_VECTORIZED void Activation<T>::tangent(const T* dx, T* dy) const {                           \
         multiply(count, slope, dx, dy);                                                                      \
     }                                                                                                        \
     template <>                                                                                              \
-    OPENMMSCORE_VECTORIZED void GeluRows<T>::second(const T* gy, const T* ry, const T* dx, T* rx) const {    \
-        geluSecond(*this, gy, ry, dx, rx);                                                                   \
+    OPENMMSCORE_VECTORIZED void Activation<T>::second(const T* gy, const T* ry, const T* dx, T* rx) const {  \
+        activationSecond(*this, gy, ry, dx, rx);                                                             \
     }
 
 OPENMMSCORE_ROW_OPERATIONS(float)

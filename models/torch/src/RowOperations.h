@@ -61,15 +61,17 @@ struct Gate {
     void second(const T* gy, const T* ry, const T* dx, const T* dn, T* rx, T* rn, T* addWx, T* addWn) const;
 };
 
-/** y = gelu(x), number by number. */
+/** y = f(x), number by number, f = gelu or swish. */
 template <class T>
-struct GeluRows {
+struct Activation {
     std::int64_t count;
-    /** First and second derivative at x; set by value(). */
+    /** First and second derivative at x; set by gelu() and swish(). */
     T* slope;
     T* curvature;
 
-    void value(Gelu kind, const T* x, T* y) const;
+    void gelu(Gelu kind, const T* x, T* y) const;
+    /** y = x sigmoid(x) */
+    void swish(const T* x, T* y) const;
     void adjoint(const T* gy, T* gx) const;
     void tangent(const T* dx, T* dy) const;
     void second(const T* gy, const T* ry, const T* dx, T* rx) const;

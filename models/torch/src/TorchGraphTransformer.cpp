@@ -40,14 +40,16 @@ TorchGraphTransformer::TorchGraphTransformer(const ModelDescription& model, int 
     : TorchNetwork(withoutFeatures(model), expert, options), sizes(getExpert().graphTransformer),
       numParticles(model.count), parameters(getParameters(), sizes.layers) {}
 
-std::unique_ptr<RecordedScore> TorchGraphTransformer::recordScore(const at::Tensor& z,
-                                                                  const at::Tensor& t) const {
+std::unique_ptr<RecordedScore> TorchGraphTransformer::recordScore(const at::Tensor& z, const at::Tensor& t,
+                                                                  Record what) const {
     if (!hasEnergy() || !z.is_cpu())
-        return TorchNetwork::recordScore(z, t);
+        return TorchNetwork::recordScore(z, t, what);
+    checkCanRecord(what);
     return recordTransformerScore(
         {sizes, parameters,
          [this](const at::Tensor& flat) { return TransformerParameters(viewsOf(flat), sizes.layers); },
-         z.detach().contiguous().view({z.size(0), numParticles, 3}), timeFeatures(t), outputScale(t)});
+         z.detach().contiguous().view({z.size(0), numParticles, 3}), timeFeatures(t),
+         what == Record::EnergyRate ? timeFeatureRates(t) : at::Tensor(), outputScale(t)});
 }
 
 at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor& features) const {

@@ -21,7 +21,8 @@ class TorchGraphTransformer : public TorchNetwork {
 public:
     TorchGraphTransformer(const ModelDescription& model, int expert, const at::TensorOptions& options);
     /** On the CPU with an energy head: by the sweeps of TransformerScore.h. */
-    std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t) const override;
+    std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
+                                               Record what = Record::Score) const override;
 
 protected:
     at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const override;

@@ -1,8 +1,7 @@
 #ifndef OPENMMSCORE_TORCH_TORCHMLP_H_
 #define OPENMMSCORE_TORCH_TORCHMLP_H_
 
-#include <utility>
-
+#include "MlpScore.h"
 #include "openmmscore/torch/TorchNetwork.h"
 
 namespace OpenMMScore {
@@ -11,13 +10,17 @@ namespace OpenMMScore {
 class TorchMlp : public TorchNetwork {
 public:
     TorchMlp(const ModelDescription& model, int expert, const at::TensorOptions& options);
+    /** On the CPU with an energy head: by the sweeps of MlpScore.h. */
+    std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
+                                               Record what = Record::Score) const override;
 
 protected:
     at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const override;
 
 private:
-    /** weight and bias of each layer */
-    std::vector<std::pair<at::Tensor, at::Tensor>> layers;
+    std::vector<DenseParameters> layersOf(const std::vector<at::Tensor>& tensors) const;
+
+    std::vector<DenseParameters> layers;
 };
 
 } // namespace OpenMMScore

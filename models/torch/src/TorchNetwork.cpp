@@ -9,6 +9,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/ge.h>
+#include <ATen/ops/le.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -145,6 +148,32 @@ at::Tensor TorchNetwork::timeFeatures(const at::Tensor& t) const {
     return at::stack(columns, 1).to(flat.options());
 }
 
+at::Tensor TorchNetwork::timeFeatureRates(const at::Tensor& t) const {
+    const double width = expert.upperTime - expert.lowerTime, twoPi = 2.0 * std::numbers::pi;
+    const at::Tensor inside =
+        (at::ge(t, expert.lowerTime) * at::le(t, expert.upperTime)).to(at::kDouble).unsqueeze(1);
+    if (expert.timeFeatures == TimeFeatures::Linear)
+        return inside.to(flat.options());
+    std::vector<at::Tensor> columns = {at::ones_like(t), -twoPi * at::sin(twoPi * t),
+                                       twoPi * at::cos(twoPi * t), 2.0 * twoPi * at::sin(2.0 * twoPi * t)};
+    if (expert.timeFeatures == TimeFeatures::FourierRescaled) {
+        const double perTime = twoPi / width;
+        const at::Tensor u = perTime * (t - expert.lowerTime);
+        columns.insert(columns.end(),
+                       {-perTime * at::sin(u), perTime * at::cos(u), 2.0 * perTime * at::sin(2.0 * u)});
+    }
+    return (inside * at::stack(columns, 1)).to(flat.options());
+}
+
+void TorchNetwork::checkCanRecord(Record what) const {
+    if (what != Record::Score && !hasEnergy())
+        throw ShapeError("TorchNetwork: an energy was asked for, but the expert has a score head");
+    if (what == Record::EnergyRate && expert.scaling != Scaling::None)
+        throw ShapeError(
+            "TorchNetwork: the energy's rate was asked for, but the expert's output is divided by "
+            "sigma(t); it is known for outputs that are not");
+}
+
 at::Tensor TorchNetwork::outputScale(const at::Tensor& t) const {
     const at::Tensor times = t.to(at::kCPU).contiguous();
     at::Tensor factors = at::full({t.numel()}, double(expert.outputSign), at::kDouble);
@@ -165,39 +194,62 @@ namespace {
 /** By autograd: with an energy head, through the graph of the gradient's own computation. */
 class AutogradScore : public RecordedScore {
 public:
-    AutogradScore(at::Tensor recorded, const std::vector<at::Tensor>& networkParameters)
-        : score(std::move(recorded)), parameters(networkParameters) {}
+    AutogradScore(Cotangents recorded, const std::vector<at::Tensor>& networkParameters)
+        : outputs(std::move(recorded)), parameters(networkParameters) {}
 
-    at::Tensor getScore() const override { return score.detach(); }
-    void addGradient(const at::Tensor& cotangent, at::Tensor& gradient) override {
-        // Constants added to the energy have no part in the score: their gradients are undefined, that is,
-        // zero.
-        const auto parts = torch::autograd::grad({score}, parameters, {cotangent}, false, false, true);
-        std::int64_t offset = 0;
-        for (std::size_t i = 0; i < parts.size(); i++) {
-            const std::int64_t count = parameters[i].numel();
-            if (parts[i].defined())
-                gradient.narrow(0, offset, count).add_(parts[i].reshape({count}));
-            offset += count;
-        }
-    }
+    at::Tensor getScore() const override { return outputs.score.detach(); }
+    at::Tensor getEnergy() const override { return detached(outputs.energy); }
+    at::Tensor getEnergyRate() const override { return detached(outputs.energyRate); }
+    void addGradient(const Cotangents& cotangents, at::Tensor& gradient) override;
 
 private:
-    at::Tensor score;
+    static at::Tensor detached(const at::Tensor& x) { return x.defined() ? x.detach() : x; }
+
+    /** The outputs themselves, with the graph behind them. */
+    Cotangents outputs;
     const std::vector<at::Tensor>& parameters;
 };
 
+void AutogradScore::addGradient(const Cotangents& cotangents, at::Tensor& gradient) {
+    std::vector<at::Tensor> of, by;
+    for (const auto part : {&Cotangents::score, &Cotangents::energy, &Cotangents::energyRate})
+        if ((cotangents.*part).defined()) {
+            of.push_back(outputs.*part);
+            by.push_back(cotangents.*part);
+        }
+    // Constants added to the energy have no part in the score: their gradients are undefined, that is, zero.
+    const auto parts = torch::autograd::grad(of, parameters, by, false, false, true);
+    std::int64_t offset = 0;
+    for (std::size_t i = 0; i < parts.size(); i++) {
+        const std::int64_t count = parameters[i].numel();
+        if (parts[i].defined())
+            gradient.narrow(0, offset, count).add_(parts[i].reshape({count}));
+        offset += count;
+    }
+}
+
 } // namespace
 
-std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, const at::Tensor& t) const {
+std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, const at::Tensor& t,
+                                                         Record what) const {
+    checkCanRecord(what);
     at::AutoGradMode enable(true);
     if (!hasEnergy())
-        return std::make_unique<AutogradScore>(forward(z, timeFeatures(t)) * outputScale(t).unsqueeze(1),
-                                               parameters);
+        return std::make_unique<AutogradScore>(
+            Cotangents{forward(z, timeFeatures(t)) * outputScale(t).unsqueeze(1), {}, {}}, parameters);
+    const bool rate = what == Record::EnergyRate;
     const at::Tensor input = z.detach().requires_grad_();
-    const at::Tensor total = energy(input, t).sum();
-    return std::make_unique<AutogradScore>(-torch::autograd::grad({total}, {input}, {}, true, true)[0],
-                                           parameters);
+    const at::Tensor features = timeFeatures(t).requires_grad_(rate);
+    Cotangents outputs;
+    outputs.energy = forward(input, features) * outputScale(t);
+    const std::vector<at::Tensor> inputs = rate ? std::vector{input, features} : std::vector{input};
+    const auto derivatives = torch::autograd::grad({outputs.energy.sum()}, inputs, {}, true, true);
+    outputs.score = -derivatives[0];
+    if (rate)
+        outputs.energyRate = (derivatives[1] * timeFeatureRates(t)).sum(1);
+    if (what == Record::Score)
+        outputs.energy.reset();
+    return std::make_unique<AutogradScore>(std::move(outputs), parameters);
 }
 
 } // namespace OpenMMScore

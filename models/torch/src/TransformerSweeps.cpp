@@ -111,7 +111,7 @@ RowOperations::Gate<T> TransformerLayerSweeps<T>::feedForwardGate() const {
 }
 
 template <class T>
-RowOperations::GeluRows<T> TransformerLayerSweeps<T>::gelu() const {
+RowOperations::Activation<T> TransformerLayerSweeps<T>::gelu() const {
     return {wide.numel(), data<T>(slope), data<T>(curvature)};
 }
 
@@ -159,7 +159,7 @@ at::Tensor TransformerLayerSweeps<T>::value(const at::Tensor& nodes) {
     wide = at::empty_like(expanded);
     slope = at::empty_like(expanded);
     curvature = at::empty_like(expanded);
-    gelu().value(sizes.gelu, data<T>(expanded), data<T>(wide));
+    gelu().gelu(sizes.gelu, data<T>(expanded), data<T>(wide));
     contracted = apply(parameters.contract, wide);
     at::Tensor out = rowTensor(hidden);
     feedForwardGate().value(data<T>(out));
@@ -179,7 +179,7 @@ at::Tensor TransformerLayerSweeps<T>::adjoint(const at::Tensor& gNodes, at::Tens
     feedForwardNorm().adjoint(data<T>(gY2), data<T>(gMiddle));
 
     gUpdate = rowTensor(hidden);
-    at::Tensor gIn = rowTensor(hidden);
+    gIn = rowTensor(hidden);
     attentionGate().adjoint(data<T>(gMiddle), data<T>(gUpdate), data<T>(gIn));
     gMixed = at::mm(gUpdate, parameters.output.weight);
     gShift = at::mm(gUpdate, shiftWeight.t());
@@ -190,8 +190,10 @@ at::Tensor TransformerLayerSweeps<T>::adjoint(const at::Tensor& gNodes, at::Tens
             *input = rowTensor(inner);
     attention().adjoint(data<T>(gMixed), data<T>(gShift), {data<T>(gQuery), data<T>(gKey), data<T>(gValue)},
                         data<T>(gPositions));
-    if (first)
+    if (first) {
+        gIn.reset();
         return {};
+    }
     gY1 = at::mm(gQuery, parameters.query.weight)
               .addmm_(gKey, parameters.key.weight)
               .addmm_(gValue, parameters.value.weight);

@@ -15,7 +15,7 @@ namespace OpenMMScore {
 template <class T>
 class TransformerLayerSweeps {
 public:
-    /** @param first  whether the nodes that come in are independent of positions */
+    /** @param first  whether the nodes that come in are independent of all that tangents are taken along */
     TransformerLayerSweeps(const GraphTransformerDescription& sizes, const TransformerParameters& all,
                            const TransformerParameters::Layer& parameters, const at::Tensor& positions,
                            bool first);
@@ -28,6 +28,8 @@ public:
      * @return of the nodes that come in; undefined for the first layer
      */
     at::Tensor adjoint(const at::Tensor& gNodes, at::Tensor& gPositions);
+    /** @return what adjoint() returned */
+    const at::Tensor& getInputAdjoint() const { return gIn; }
     /** @return the tangent of the nodes that go out */
     at::Tensor tangent(const at::Tensor& dNodes, const at::Tensor& dPositions);
     /**
@@ -43,7 +45,7 @@ private:
     RowOperations::LayerNorm<T> feedForwardNorm() const;
     RowOperations::Gate<T> attentionGate() const;
     RowOperations::Gate<T> feedForwardGate() const;
-    RowOperations::GeluRows<T> gelu() const;
+    RowOperations::Activation<T> gelu() const;
     AttentionOperations<T> attention() const;
     at::Tensor rowTensor(std::int64_t width) const;
     at::Tensor secondOfAttention(const at::Tensor& rUpdate, const TransformerParameters::Layer& gradients,
@@ -63,7 +65,7 @@ private:
     at::Tensor in, y1, hat1, inverse1, query, key, value_, weights, mixed, shift, update, opening1, argument1;
     at::Tensor middle, y2, hat2, inverse2, wide, slope, curvature, contracted, opening2, argument2;
     at::Tensor gOut, gContracted, gWide, gExpanded, gY2, gMiddle, gUpdate, gMixed, gShift, gWeights, gLogits,
-        gQuery, gKey, gValue, gY1;
+        gQuery, gKey, gValue, gY1, gIn;
     at::Tensor dPositions, dIn, dY1, dQuery, dKey, dValue, dMixed, dShift, dUpdate, dMiddle, dY2, dExpanded,
         dWide, dContracted;
 };

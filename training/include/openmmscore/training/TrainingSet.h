@@ -18,6 +18,8 @@ struct NoisedBatch {
     at::Tensor times;
     /** shape [batch, coordinates]: standard normal */
     at::Tensor noise;
+    /** shape [2, batch, coordinates]: standard normal; undefined unless FokkerPlanckLoss needs them */
+    at::Tensor perturbations;
 
     std::int64_t size() const { return times.size(0); }
     /** @return samples first ... first+count-1, sharing memory */

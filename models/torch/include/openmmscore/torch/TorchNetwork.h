@@ -14,19 +14,39 @@
 
 namespace OpenMMScore {
 
+/** What is to be computed beside the score. */
+enum class Record {
+    Score,
+    /** the energy too */
+    Energy,
+    /** the energy and its derivative with respect to the diffusion time too */
+    EnergyRate
+};
+
+/** Derivatives of a loss with respect to what a network computed; undefined ones count as zero. */
+struct Cotangents {
+    /** shape [batch, coordinates] */
+    at::Tensor score;
+    /** shape [batch] each; only of what was recorded */
+    at::Tensor energy, energyRate;
+};
+
 /** A score that was computed in such a way that a loss of it can be differentiated. */
 class RecordedScore {
 public:
     virtual ~RecordedScore() = default;
     /** @return shape [batch, coordinates] */
     virtual at::Tensor getScore() const = 0;
+    /** @return shape [batch]: the reduced energy e, score = -de/dz; undefined unless recorded */
+    virtual at::Tensor getEnergy() const = 0;
+    /** @return shape [batch]: de/dt at fixed z; undefined unless recorded */
+    virtual at::Tensor getEnergyRate() const = 0;
     /**
-     * Add the derivative of sum(cotangent * score) with respect to all parameters. To be called once.
+     * Add the derivative of a loss with respect to all parameters. To be called once.
      *
-     * @param cotangent  shape [batch, coordinates]: the derivative of a loss with respect to the score
-     * @param gradient   shape [number of parameters]
+     * @param gradient  shape [number of parameters]
      */
-    virtual void addGradient(const at::Tensor& cotangent, at::Tensor& gradient) = 0;
+    virtual void addGradient(const Cotangents& cotangents, at::Tensor& gradient) = 0;
 };
 
 /**
@@ -84,11 +104,15 @@ public:
      */
     at::Tensor energy(const at::Tensor& z, const at::Tensor& t) const;
     /**
-     * @param z, t  as for energy()
+     * @param z, t  as for energy(); a time outside the expert's interval counts as its nearest end, so that
+     * the energy's rate is zero there
      * @return the score, ready for addGradient(). Different threads may do this at once, each with its own
      * result
+     * @throws ShapeError  if an energy is asked of a score head, or the rate of a network whose output is
+     *                     divided by sigma(t)
      */
-    virtual std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t) const;
+    virtual std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
+                                                       Record what = Record::Score) const;
 
 protected:
     TorchNetwork(const ModelDescription& model, int expert, const at::TensorOptions& options);
@@ -100,6 +124,10 @@ protected:
     /** @return the numbers that the network is told about each time, shape [batch, number of time features]
      */
     at::Tensor timeFeatures(const at::Tensor& t) const;
+    /** @return their derivatives with respect to t */
+    at::Tensor timeFeatureRates(const at::Tensor& t) const;
+    /** @throws ShapeError  as recordScore() */
+    void checkCanRecord(Record what) const;
     /** @return shape [batch]: what the output is multiplied by, the sign and perhaps 1/sigma(t) */
     at::Tensor outputScale(const at::Tensor& t) const;
     /** @return views of a flat tensor like getFlatParameters(), in the order and shapes of getShapes() */
