@@ -10,7 +10,7 @@
 
 #include "NpyFile.h"
 #include "openmmscore/models/Error.h"
-#include "openmmscore/torch/CounterRandom.h"
+#include "openmmscore/models/CounterRandom.h"
 
 namespace OpenMMScore {
 

@@ -20,7 +20,7 @@
 #include "TorchGraphTransformer.h"
 #include "TorchMlp.h"
 #include "openmmscore/models/Error.h"
-#include "openmmscore/torch/CounterRandom.h"
+#include "openmmscore/models/CounterRandom.h"
 
 namespace OpenMMScore {
 

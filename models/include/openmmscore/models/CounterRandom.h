@@ -1,5 +1,5 @@
-#ifndef OPENMMSCORE_TORCH_COUNTERRANDOM_H_
-#define OPENMMSCORE_TORCH_COUNTERRANDOM_H_
+#ifndef OPENMMSCORE_MODELS_COUNTERRANDOM_H_
+#define OPENMMSCORE_MODELS_COUNTERRANDOM_H_
 
 #include <cstdint>
 
@@ -21,7 +21,8 @@ public:
         Shuffle = 2,
         Sample = 3,
         Validation = 4,
-        Split = 5
+        Split = 5,
+        Proposal = 6
     };
 
     /** @param index, sub  for example a step and a sample; sub < 2^32 */
@@ -32,6 +33,8 @@ public:
 
     /** @return a number between 0 and 1, ends excluded */
     double uniform() { return r123::u01<double>(word()); }
+    /** @return the same with all 53 bits of a double, where one of 2^32 values would be too coarse */
+    double fineUniform() { return r123::u01fixedpt<double>(wide()); }
     /** @return a standard normal number */
     double normal() {
         if (haveSpare) {
@@ -75,4 +78,4 @@ private:
 
 } // namespace OpenMMScore
 
-#endif // OPENMMSCORE_TORCH_COUNTERRANDOM_H_
+#endif // OPENMMSCORE_MODELS_COUNTERRANDOM_H_

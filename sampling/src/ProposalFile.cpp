@@ -1,0 +1,53 @@
+#include "openmmscore/sampling/ProposalFile.h"
+
+#include <span>
+#include <vector>
+
+#include "FileText.h"
+#include "ProposalContents.h"
+#include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/AffineCouplingProposal.h"
+#include "openmmscore/sampling/GaussianMixtureProposal.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+struct Family {
+    std::string_view name;
+    std::shared_ptr<const Proposal> (*make)(const ProposalContents&);
+};
+
+constexpr Family families[] = {
+    {"gaussian-mixture", GaussianMixtureProposal::fromContents},
+    {"affine-coupling", AffineCouplingProposal::fromContents},
+};
+
+std::shared_ptr<const Proposal> make(ModelFile file) {
+    const ProposalContents contents(std::move(file));
+    std::vector<std::string_view> known;
+    for (const Family& family : families) {
+        if (family.name == contents.getFamily())
+            return family.make(contents);
+        known.push_back(family.name);
+    }
+    contents.fail("family: is " + inQuotes(contents.getFamily()) + ", expected one of " + listNames(known) +
+                  " (is the file from a newer release?)");
+}
+
+} // namespace
+
+std::shared_ptr<const Proposal> makeProposal(std::string_view bytes, const std::string& origin) {
+    return make(ModelFile::fromBytes({bytes.begin(), bytes.end()}, origin));
+}
+
+std::shared_ptr<const Proposal> readProposal(const std::string& path) {
+    return make(ModelFile::read(path));
+}
+
+void writeProposal(const Proposal& proposal, const std::string& path) {
+    const std::string bytes = proposal.encode();
+    ModelFile::writeAtomically(path, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+}
+
+} // namespace OpenMMScore
