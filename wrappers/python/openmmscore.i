@@ -58,5 +58,6 @@ def _cast(cls, plain):
 %constant char* swigRuntimeVersion = SWIG_RUNTIME_VERSION;
 
 %include "model.i"
+%include "proposal.i"
 %include "scoreforce.i"
 %include "scorelangevinintegrator.i"

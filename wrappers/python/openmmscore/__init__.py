@@ -34,16 +34,20 @@ pluginLoadFailures: list[str] = _loadPlugins()
 from .model import Model  # noqa: E402
 from .plugin import ScoreForce, ScoreLangevinIntegrator  # noqa: E402
 from .reporters import MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
+from .sampling import GaussianMixtureProposal, Proposal, loadProposal  # noqa: E402
 from .system import createSystem, repeatPositions  # noqa: E402
 
 __version__ = _buildinfo.version
 __all__ = [
+    "GaussianMixtureProposal",
     "Model",
     "MoleculeEnergyReporter",
     "MoleculeTrajectoryReporter",
+    "Proposal",
     "ScoreForce",
     "ScoreLangevinIntegrator",
     "createSystem",
+    "loadProposal",
     "pluginLoadFailures",
     "repeatPositions",
 ]

@@ -1,0 +1,46 @@
+#ifndef OPENMMSCORE_PYTHON_PROPOSALHANDLE_H_
+#define OPENMMSCORE_PYTHON_PROPOSALHANDLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "openmmscore/sampling/Proposal.h"
+
+namespace OpenMMScore {
+
+/**
+ * What openmmscore.Proposal holds of C++. Arrays arrive as addresses, as with ModelHandle; proposals.py is
+ * the only caller, and checks them first.
+ */
+class ProposalHandle {
+public:
+    /** @param path  absolute path of a proposal's file */
+    explicit ProposalHandle(const std::string& path);
+    explicit ProposalHandle(std::shared_ptr<const Proposal> proposal) : proposal(std::move(proposal)) {}
+    /** @return a new object for a proposal's file in memory */
+    static ProposalHandle* fromBytes(const std::vector<std::uint8_t>& bytes, const std::string& origin);
+
+    const std::shared_ptr<const Proposal>& getProposal() const { return proposal; }
+    std::string getFamily() const { return proposal->getFamily(); }
+    int getNumParticles() const { return proposal->getNumParticles(); }
+    /** @return whether the frame is Centred */
+    bool isCentred() const { return proposal->getFrame() == Proposal::Frame::Centred; }
+    bool hasGradient() const { return proposal->hasGradient(); }
+    /** @return the bytes of a file that holds this proposal */
+    std::vector<std::uint8_t> encode() const;
+    /** Write such a file, atomically. */
+    void save(const std::string& path) const;
+    void sample(unsigned long long seed, long long first, long long count, double* positions,
+                double* densities) const;
+    void logDensity(long long count, const double* x, double* densities) const;
+    void logDensityGradient(long long count, const double* x, double* gradients) const;
+
+private:
+    std::shared_ptr<const Proposal> proposal;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_PYTHON_PROPOSALHANDLE_H_

@@ -1,0 +1,366 @@
+"""Proposals: distributions of configurations that can be drawn from and whose density is known.
+
+Wherever only Python drives (``BoltzmannSampler``, ``AnnealedSampler``), any object will do that has
+
+    sample(n, seed=0, first=0) -> (positions, logDensity)
+        samples first ... first+n-1 of the sequence that the seed names, float64: positions [n,N,3] in nm, and
+        the log density [n] with which each was drawn. Sample i must be a function of (seed, i) alone,
+        so that it does not matter in which pieces a sequence is drawn
+    logDensity(positions) -> [n]
+        natural logarithm of the normalised density, in nm^-3N (nm^-(3N-3) if centred); -inf where it is zero
+
+and, where they are asked for,
+
+    logDensityGradient(positions) -> [n,N,3]
+        its derivative with respect to positions, in 1/nm: for moves that need forces
+    numParticles, frame, family
+        as in ``Proposal``; frame is "absolute" unless there is one
+
+A ``MonteCarloFlowMove`` runs inside a simulation and needs a ``Proposal`` of this package.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike
+from openmm import unit
+
+from .. import modelfile
+from ..plugin import _ProposalHandle
+
+_FRAMES = ("absolute", "centred")
+
+
+class Proposal:
+    """A distribution of configurations, computed in C++: see ``loadProposal`` and the subclasses.
+
+    Positions are [n,N,3] in nm. The frame says what the density belongs to: "absolute" means positions as
+    they stand (3N dimensions), "centred" means positions relative to their centroid (3N - 3 dimensions).
+    An object never changes, and several threads may use it at once.
+    """
+
+    def __init__(self, handle: _ProposalHandle):
+        self._handle = handle
+
+    def __reduce__(self):
+        return (_restore, (type(self), self.encode()))
+
+    def __repr__(self) -> str:
+        return f"<openmmscore.Proposal {self.family}: {self.numParticles} particles, {self.frame}>"
+
+    @property
+    def numParticles(self) -> int:
+        """N."""
+        return self._handle.getNumParticles()
+
+    @property
+    def family(self) -> str:
+        """The word for its kind, for example "gaussian-mixture"."""
+        return self._handle.getFamily()
+
+    @property
+    def frame(self) -> str:
+        """ "absolute" or "centred"."""
+        return _FRAMES[self._handle.isCentred()]
+
+    @property
+    def hasDensity(self) -> bool:
+        """True: logDensity() works."""
+        return True
+
+    @property
+    def hasGradient(self) -> bool:
+        """Whether logDensityGradient() works."""
+        return self._handle.hasGradient()
+
+    def getNumParticles(self) -> int:
+        """Return N."""
+        return self.numParticles
+
+    def getFamily(self) -> str:
+        """Return the word for its kind, for example "gaussian-mixture"."""
+        return self.family
+
+    def getFrame(self) -> str:
+        """Return "absolute" or "centred"."""
+        return self.frame
+
+    def sample(self, n: int, seed: int = 0, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Draw samples first ... first+n-1 of the sequence that the seed names.
+
+        Parameters
+        ----------
+        n : int
+            how many
+        seed : int
+            0 to 2^64 - 1
+        first : int
+            number of the first one; sample i is the same in whatever pieces a sequence is drawn
+
+        Returns
+        -------
+        positions : array of float64, shape [n,N,3]
+            in nm
+        logDensity : array of float64, shape [n]
+            natural logarithm of the density with which each was drawn
+        """
+        n = _integer(n, "n", 2**48)
+        seed, first = _integer(seed, "seed", 2**64 - 1), _integer(first, "first", 2**62)
+        positions = np.empty((n, self.numParticles, 3))
+        density = np.empty(n)
+        self._handle.sample(seed, first, n, positions.ctypes.data, density.ctypes.data)
+        return positions, density
+
+    def logDensity(self, positions: ArrayLike) -> np.ndarray:
+        """Natural logarithm of the density, [n], of positions [n,N,3]; NaN where one is not finite."""
+        array = self._positions(positions)
+        density = np.empty(len(array))
+        self._handle.logDensity(len(array), array.ctypes.data, density.ctypes.data)
+        return density
+
+    def logDensityGradient(self, positions: ArrayLike) -> np.ndarray:
+        """Derivative of logDensity() with respect to positions, 1/nm, [n,N,3].
+
+        Raises
+        ------
+        openmm.OpenMMException
+            if the family has none (see ``hasGradient``)
+        """
+        array = self._positions(positions)
+        gradient = np.empty_like(array)
+        self._handle.logDensityGradient(len(array), array.ctypes.data, gradient.ctypes.data)
+        return gradient
+
+    def encode(self) -> bytes:
+        """Return the bytes of a file that holds this proposal (docs/model-format.md)."""
+        return self._handle.encode()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file that loadProposal() reads; one that is there is replaced at once, or not at all."""
+        self._handle.save(os.path.abspath(os.fsdecode(os.fspath(path))))
+
+    def _positions(self, positions: ArrayLike) -> np.ndarray:
+        array = np.ascontiguousarray(_plain(positions, unit.nanometer, "positions"))
+        if array.ndim != 3 or array.shape[1:] != (self.numParticles, 3):
+            raise openmm.OpenMMException(
+                f"Proposal: positions must have the shape [n,{self.numParticles},3], got {list(array.shape)}"
+            )
+        return array
+
+
+class GaussianMixtureProposal(Proposal):
+    """A mixture of K normal distributions, sum_k w_k N(x; m_k, C_k); K = 1 is one normal distribution.
+
+    Parameters
+    ----------
+    weights : array, shape [K], or None
+        positive; divided by their sum. None means equal ones
+    means : array or Quantity, shape [K,N,3]
+        in nm
+    covariances : array or Quantity
+        in nm^2. One variance for each component, [K], or one number for all; or the diagonals, [K,3N] or
+        [K,N,3]; or whole matrices, [K,3N,3N]
+    frame : {"absolute", "centred"}
+        with "centred" it is the distribution of x minus its centroid, in 3N - 3 dimensions
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if shapes do not fit each other, or a matrix is not symmetric and positive definite
+
+    Examples
+    --------
+    >>> proposal = openmmscore.GaussianMixtureProposal([0.3, 0.7], means, [0.01, 0.02])
+    >>> positions, logDensity = proposal.sample(1000, seed=1)
+    """
+
+    def __init__(
+        self, weights: ArrayLike | None, means: ArrayLike, covariances: ArrayLike, frame: str = "absolute"
+    ):
+        means = _plain(means, unit.nanometer, "means")
+        if means.ndim != 3 or means.shape[2] != 3 or means.size == 0:
+            raise _wrong(f"means must have the shape [K,N,3], got {list(means.shape)}")
+        count, width = len(means), 3 * means.shape[1]
+        weights = np.ones(count) if weights is None else _plain(weights, None, "weights")
+        if weights.shape != (count,):
+            raise _wrong(
+                f"weights must have the shape [{count}], as there are means, got {list(weights.shape)}"
+            )
+        kind, covariances = _covariances(covariances, count, width)
+        self._handle = _build(
+            "gaussian-mixture",
+            width // 3,
+            frame,
+            {"components": count, "covariance": kind},
+            {"weights": weights, "means": means, "covariances": covariances},
+        )
+
+    @classmethod
+    def fit(
+        cls,
+        positions: ArrayLike,
+        numComponents: int = 1,
+        seed: int = 0,
+        covariance: str = "isotropic",
+        frame: str = "absolute",
+        maxIterations: int = 100,
+    ) -> GaussianMixtureProposal:
+        """Fit a mixture to samples by maximum likelihood (expectation maximisation).
+
+        Parameters
+        ----------
+        positions : array or Quantity, shape [n,N,3]
+            samples in nm, equally weighted. For the frame "centred" their centroids are removed; align
+            orientations yourself if the mixture shall not have to cover all of them
+        numComponents : int
+            K
+        seed : int
+            of the choice of the samples from which the means start
+        covariance : {"isotropic", "diagonal", "full"}
+            what is fitted for each component; "diagonal" is for the frame "absolute" only
+        frame : {"absolute", "centred"}
+        maxIterations : int
+            it ends earlier when the mean log density gains less than 1e-6
+
+        Returns
+        -------
+        GaussianMixtureProposal
+        """
+        from .mixturefit import fitMixture
+
+        array = _plain(positions, unit.nanometer, "positions")
+        if array.ndim != 3 or array.shape[2] != 3 or not np.isfinite(array).all():
+            raise _wrong(f"positions must be finite and have the shape [n,N,3], got {list(array.shape)}")
+        return cls(
+            *fitMixture(
+                cls,
+                array,
+                _integer(numComponents, "numComponents", 65536),
+                seed,
+                covariance,
+                frame,
+                maxIterations,
+            ),
+            frame=frame,
+        )
+
+
+class AffineCouplingProposal(Proposal):
+    """A small normalising flow of affine couplings (real NVP, arXiv:1605.08803).
+
+    A standard normal z passes the layers in order, then y = location + scale z. Layer l keeps coordinates i
+    with i mod 2 = l mod 2, called c, and takes the others to v exp(tanh(S h + s)) + T h + t with
+    h = tanh(A c + b). y are the coordinates of the frame (docs/model-format.md): x itself, or Helmert's.
+
+    Parameters
+    ----------
+    layers : sequence of mappings
+        each with the arrays "hidden.weight" (A), "hidden.bias" (b), "scale.weight" (S), "scale.bias" (s),
+        "shift.weight" (T), "shift.bias" (t); matrices are [out, in]
+    location, scale : array or Quantity, shape [d]
+        in nm; d is 3N, or 3N - 3 if centred
+    frame : {"absolute", "centred"}
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Mapping[str, ArrayLike]],
+        location: ArrayLike,
+        scale: ArrayLike,
+        frame: str = "absolute",
+    ):
+        tensors = {
+            "location": _plain(location, unit.nanometer, "location"),
+            "scale": _plain(scale, unit.nanometer, "scale"),
+        }
+        for index, layer in enumerate(layers):
+            for name, values in layer.items():
+                tensors[f"layers.{index}.{name}"] = _plain(values, None, name)
+        hidden = [np.size(layer.get("hidden.bias", ())) for layer in layers]
+        count = tensors["location"].size // 3 + (frame == "centred")
+        self._handle = _build("affine-coupling", count, frame, {"hidden": hidden}, tensors)
+
+
+def loadProposal(path: str | os.PathLike[str]) -> Proposal:
+    """Load a proposal of any family from a file.
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if the file is missing, damaged, no proposal, or of a newer format version
+    """
+    return Proposal(_ProposalHandle(os.path.abspath(os.fsdecode(os.fspath(path)))))
+
+
+def _restore(cls: type, data: bytes) -> Proposal:
+    proposal = cls.__new__(cls)
+    proposal._handle = _ProposalHandle.fromBytes(data, "pickled proposal")
+    return proposal
+
+
+def _build(
+    family: str, count: int, frame: str, settings: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> _ProposalHandle:
+    """A file in memory, read as any other: what it must satisfy is said in one place only."""
+    if frame not in _FRAMES:
+        raise _wrong(f"frame must be 'absolute' or 'centred', got {frame!r:.40}")
+    document = {
+        "kind": "proposal",
+        "format_version": 1,
+        "family": family,
+        "count": count,
+        "frame": frame,
+        "settings": settings,
+        "provenance": {},
+    }
+    try:
+        return _ProposalHandle.fromBytes(modelfile.encode(document, tensors), "arguments")
+    except modelfile.ModelFileError as error:
+        raise _wrong(str(error)) from None
+    except openmm.OpenMMException as error:
+        raise openmm.OpenMMException(str(error).removeprefix("arguments: ")) from None
+
+
+def _covariances(values: ArrayLike, count: int, width: int) -> tuple[str, np.ndarray]:
+    array = _plain(values, unit.nanometer**2, "covariances")
+    if array.shape in ((), (count,)):
+        return "isotropic", np.full(count, array) if array.ndim == 0 else array
+    if array.shape in ((count, width), (count, width // 3, 3)):
+        return "diagonal", array.reshape(count, width)
+    if array.shape == (count, width, width):
+        return "full", array
+    raise _wrong(
+        f"covariances must have the shape [{count}], [{count},{width}] or [{count},{width},{width}], got "
+        f"{list(array.shape)}"
+    )
+
+
+def _plain(values: ArrayLike, expected: unit.Unit | None, name: str) -> np.ndarray:
+    if unit.is_quantity(values):
+        if expected is None or not values.unit.is_compatible(expected):
+            raise _wrong(f"{name} must be in {expected or 'no unit'}, their unit is {values.unit}")
+        values = values.value_in_unit(expected)
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise _wrong(f"{name} must be an array of numbers, got {values!r:.60}") from None
+
+
+def _integer(value: Any, name: str, most: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number <= most:
+        raise _wrong(f"{name} must be an integer from 0 to {most}, got {value!r:.40}")
+    return number
+
+
+def _wrong(sentence: str) -> openmm.OpenMMException:
+    return openmm.OpenMMException(f"Proposal: {sentence}")

@@ -1,0 +1,38 @@
+// openmmscore.Proposal wraps this and is what users see.
+
+%{
+#include "ProposalHandle.h"
+%}
+
+%typemap(out) std::vector<std::uint8_t> {
+    const std::vector<std::uint8_t>& bytes = $1;
+    $result = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+namespace OpenMMScore {
+
+%rename(_ProposalHandle) ProposalHandle;
+%newobject ProposalHandle::fromBytes;
+%apply const double* ARRAY { const double* x }
+%apply double* ARRAY { double* positions, double* densities, double* gradients }
+
+class ProposalHandle {
+public:
+    explicit ProposalHandle(const std::string& path);
+    static ProposalHandle* fromBytes(const std::vector<std::uint8_t>& bytes, const std::string& origin);
+
+    std::string getFamily() const;
+    int getNumParticles() const;
+    bool isCentred() const;
+    bool hasGradient() const;
+    std::vector<std::uint8_t> encode() const;
+    void save(const std::string& path) const;
+    void sample(unsigned long long seed, long long first, long long count, double* positions,
+                double* densities) const;
+    void logDensity(long long count, const double* x, double* densities) const;
+    void logDensityGradient(long long count, const double* x, double* gradients) const;
+};
+
+%clear const double* x, double* positions, double* densities, double* gradients;
+
+} // namespace OpenMMScore
