@@ -27,7 +27,7 @@ TEST(TrainingConfig, ReadsARunWithItsDefaults) {
     const auto config = TrainingConfig::read(folder.write("run.toml", smallRun("title = \"a chain\"")));
     EXPECT_EQ(config.model.title, "a chain");
     EXPECT_EQ(config.seed, 5u);
-    EXPECT_EQ(config.data.file, folder.path("chain.npy"));
+    EXPECT_EQ(config.data.molecules.at(0).file, folder.path("chain.npy"));
     EXPECT_EQ(config.output.directory, folder.path("out"));
     const ExpertDescription& expert = config.model.experts.at(0);
     EXPECT_EQ(expert.graphTransformer.feedForward, 32);
@@ -72,6 +72,52 @@ TEST(TrainingConfig, ChecksBondsAgainstParticles) {
     EXPECT_EQ(problemWith(smallRun("bonds = [[0, 1]]") + particles), "");
     EXPECT_TRUE(contains(problemWith(smallRun("bonds = [[0, 2]]") + particles), "bonds must be pairs"));
     EXPECT_TRUE(contains(problemWith(smallRun("bonds = [[0]]") + particles), "bonds must be pairs"));
+}
+
+TEST(TrainingConfig, ReadsMoleculesWithTheirFeatures) {
+    TemporaryFolder folder;
+    const std::string tables = "\n[[features]]\nname = \"kind\"\nnum_values = 3\n"
+                               "[[molecules]]\nname = \"AB\"\nfile = \"ab.npy\"\nfeatures = [[0], [2]]\n"
+                               "[[molecules]]\nfile = \"ba.npy\"\nweights = \"w.npy\"\n"
+                               "features = [[2], [0]]\n";
+    const std::string run = replaced(smallRun(), "file = \"chain.npy\"\n", "") + tables;
+    const auto config = TrainingConfig::read(folder.write("run.toml", run));
+    ASSERT_EQ(config.data.molecules.size(), 2u);
+    EXPECT_EQ(config.data.molecules[0].name, "AB");
+    EXPECT_EQ(config.data.molecules[1].name, "molecule 1");
+    EXPECT_EQ(config.data.molecules[1].features, (std::vector<std::int64_t>{2, 0}));
+    EXPECT_EQ(config.data.molecules[1].weightsFile, folder.path("w.npy"));
+    EXPECT_EQ(config.model.features.at(0).numValues, 3);
+    EXPECT_EQ(config.model.experts.at(0).graphTransformer.embeddingWidth, 16);
+    EXPECT_TRUE(contains(problemWith(smallRun() + tables), "data.file stands beside tables [[molecules]]"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "[[0], [2]]", "[[0], [3]]")), "holds 3 for feature kind"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "[[0], [2]]", "[[0, 1]]")), "a row has 2"));
+}
+
+TEST(TrainingConfig, LeavesTrajectoriesToPreparation) {
+    const std::string run = replaced(smallRun(), "file = \"chain.npy\"",
+                                     "trajectory = \"run.dcd\"\ntopology = \"a.pdb\"\nselection = \"all\"");
+    EXPECT_TRUE(contains(problemWith(run), "data.trajectory is read by: openmmscore train "));
+    EXPECT_TRUE(contains(problemWith(replaced(smallRun(), "chain.npy", "chain.npz")), "openmmscore train"));
+    TemporaryFolder folder;
+    const std::string prepared =
+        folder.write("frames.toml", "file = \"frames.npy\"\n[[particles]]\nname = \"A\"\nmass = 2.0\n");
+    const auto config = TrainingConfig::read(folder.write("run.toml", run), prepared);
+    EXPECT_EQ(config.data.molecules.at(0).file, folder.path("frames.npy"));
+    EXPECT_EQ(config.model.particles.at(0).mass, 2.0);
+    EXPECT_EQ(config.data.unit, 1.0);
+    const std::string typo = folder.write("typo.toml", replaced(run, "topology", "toplogy"));
+    EXPECT_TRUE(contains(messageOf([&] { TrainingConfig::read(typo, prepared); }), "mean data.topology?"));
+}
+
+TEST(TrainingConfig, TakesOneKindOfWeights) {
+    const std::string run = smallRun();
+    const auto with = [&](const std::string& keys) {
+        return problemWith(replaced(run, "temperature = 300", "temperature = 300\n" + keys));
+    };
+    EXPECT_EQ(with("log_weights = \"w.npy\"\n"), "");
+    EXPECT_TRUE(contains(with("weights = \"w.npy\"\nbias_energy = \"v.npy\"\n"),
+                         "data.bias_energy stands beside weights"));
 }
 
 TEST(TrainingConfig, SaysWhereAFileIsNoToml) {

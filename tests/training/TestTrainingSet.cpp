@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <set>
 
 #include <ATen/ATen.h>
@@ -99,6 +100,158 @@ TEST_F(TrainingSetTest, NoiseIsStandardNormalAndTimesUniform) {
     EXPECT_NEAR(batch.noise.pow(4).mean().item<double>(), 3.0, 0.3);
     EXPECT_NEAR(batch.times.mean().item<double>(), 0.5, 0.03);
     EXPECT_NEAR(batch.times.var().item<double>(), 1.0 / 12.0, 0.01);
+}
+
+/** The configuration of 100 numbers 0 ... 99 with weights, for a network of plain vectors. */
+class WeightedSetTest : public TrainingSetTest {
+protected:
+    TrainingConfig weighted(const std::vector<float>& weights, const std::string& key = "weights") {
+        std::vector<float> values;
+        for (int i = 0; i < 100; i++)
+            values.push_back(float(i));
+        folder.write("w.npy", npyBytes({static_cast<std::int64_t>(weights.size())}, weights));
+        std::string run = smallRun();
+        run.replace(run.find("temperature"), 0, key + " = \"w.npy\"\n");
+        TrainingConfig config = configFor(npyBytes({100, 1}, values), run);
+        config.model.experts[0].architecture = ExpertDescription::Architecture::Mlp;
+        config.data.validationFraction = 0.0;
+        config.training.batchSize = 50;
+        return config;
+    }
+    /** How often each number comes in some epochs. */
+    static std::vector<int> counts(const TrainingSet& data, int epochs) {
+        std::vector<int> result(100, 0);
+        for (int step = 0; step < 2 * epochs; step++) {
+            const at::Tensor clean = data.trainingBatch(step).clean;
+            for (int i = 0; i < 50; i++)
+                result[std::lround(clean.data_ptr<double>()[i])]++;
+        }
+        return result;
+    }
+    std::string problemWithWeights(const std::vector<float>& weights, const std::string& key = "weights") {
+        TrainingConfig config = weighted(weights, key);
+        return messageOf([&] { TrainingSet(config, at::kDouble); });
+    }
+};
+
+TEST_F(WeightedSetTest, FramesComeInProportionToTheirWeights) {
+    std::vector<float> weights(100, 1.0f);
+    weights[3] = 0.0f;
+    weights[7] = 10.5f;
+    TrainingConfig config = weighted(weights);
+    const TrainingSet data(config, at::kDouble);
+    const int epochs = 200;
+    const std::vector<int> seen = counts(data, epochs);
+    EXPECT_EQ(seen[3], 0);
+    // Each count of an epoch is one of two neighbouring integers, with variance p (1 - p) <= 1/4.
+    const double total = 98.0 + 10.5, deviation = std::sqrt(0.25 * epochs);
+    for (int i = 0; i < 100; i++)
+        EXPECT_NEAR(seen[i], epochs * 100.0 * weights[i] / total, 5.0 * deviation) << i;
+    EXPECT_TRUE(data.isWeighted());
+    EXPECT_NEAR(data.getEffectiveTrainingFrames(), total * total / (98.0 + 10.5 * 10.5), 1e-9);
+}
+
+TEST_F(WeightedSetTest, EqualWeightsGiveEachFrameOnceAnEpoch) {
+    TrainingConfig config = weighted(std::vector<float>(100, 0.3f));
+    EXPECT_EQ(counts(TrainingSet(config, at::kDouble), 3), std::vector<int>(100, 3));
+}
+
+TEST_F(WeightedSetTest, BiasEnergiesAndLogarithmsAreWeights) {
+    // At 300 K, kT ln 4 = 3.4578885 kJ/mol.
+    std::vector<float> plain(100, 1.0f), logarithms(100, 1000.0f), bias(100, -3.4578885f);
+    for (int i = 50; i < 100; i++) {
+        plain[i] = 4.0f;
+        logarithms[i] += std::log(4.0f);
+        bias[i] = 0.0f;
+    }
+    for (const auto& [key, values] :
+         {std::pair{"weights", plain}, {"log_weights", logarithms}, {"bias_energy", bias}}) {
+        TrainingConfig config = weighted(values, key);
+        const std::vector<int> seen = counts(TrainingSet(config, at::kDouble), 50);
+        EXPECT_NEAR(std::accumulate(seen.begin() + 50, seen.end(), 0), 0.8 * 5000, 5) << key;
+    }
+}
+
+TEST_F(WeightedSetTest, ValidationAndLengthScaleAreWeighted) {
+    std::vector<float> weights(100, 0.0f);
+    for (int i = 0; i < 100; i++)
+        weights[i] = i >= 90 ? 1.0f : 0.0f;
+    TrainingConfig config = weighted(weights);
+    const at::Tensor clean = TrainingSet(config, at::kDouble).validationBatch(64).clean;
+    EXPECT_GE(clean.min().item<double>(), 90.0);
+
+    // Positions of two groups of sizes 1 and 2 nm; only the second counts.
+    std::vector<float> positions;
+    for (int i = 0; i < 100; i++)
+        for (float x : {-1.0f, 0.0f, 0.0f, 1.0f, 0.0f, 0.0f})
+            positions.push_back(i < 50 ? x : 2.0f * x);
+    folder.write("chain.npy", npyBytes({100, 2, 3}, positions));
+    std::fill(weights.begin(), weights.end(), 1.0f);
+    std::fill_n(weights.begin(), 50, 0.0f);
+    folder.write("w.npy", npyBytes({100}, weights));
+    TrainingConfig pairs = TrainingConfig::read(folder.path("run.toml"));
+    TrainingSet(pairs, at::kDouble);
+    EXPECT_NEAR(pairs.model.lengthScale, 2.0 / std::sqrt(3.0), 1e-12);
+}
+
+TEST_F(WeightedSetTest, RefusesBadWeights) {
+    std::vector<float> weights(100, 1.0f);
+    EXPECT_TRUE(contains(problemWithWeights(std::vector<float>(99, 1.0f)), "has shape [99], expected [100]"));
+    EXPECT_TRUE(contains(problemWithWeights(std::vector<float>(100, 0.0f)), "all weights are zero"));
+    weights[5] = -1.0f;
+    EXPECT_TRUE(
+        contains(problemWithWeights(weights), "the number of frame 5 is -1, expected a finite weight"));
+    EXPECT_EQ(problemWithWeights(weights, "log_weights"), "");
+    weights[5] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(contains(problemWithWeights(weights, "log_weights"), "the number of frame 5 is nan"));
+    weights[5] = std::numeric_limits<float>::infinity();
+    EXPECT_TRUE(contains(problemWithWeights(weights), "the number of frame 5 is inf"));
+}
+
+TEST_F(TrainingSetTest, EachMoleculeBringsItsFeatures) {
+    // Two molecules that differ in size, so that a sample tells which one it is.
+    std::vector<float> small = wobblingChain(60, 4), large = small;
+    for (float& x : large)
+        x *= 10.0f;
+    folder.write("large.npy", npyBytes({60, 4, 3}, large));
+    std::string run = smallRun();
+    run.replace(run.find("file = \"chain.npy\"\n"), 19, "");
+    const std::string features = "[[features]]\nname = \"kind\"\nnum_values = 5\n";
+    const std::string one = "[[molecules]]\nfile = \"chain.npy\"\nfeatures = [[0], [1], [2], [3]]\n";
+    const std::string two = "[[molecules]]\nfile = \"large.npy\"\nfeatures = [[4], [3], [2], [1]]\n";
+    const std::string npy = npyBytes({60, 4, 3}, small);
+    TrainingConfig config = configFor(npy, run + features + one + two);
+    const TrainingSet data(config, at::kDouble);
+    EXPECT_EQ(data.getNumTrainingFrames(), 108);
+    const NoisedBatch batch = data.trainingBatch(0);
+    EXPECT_EQ(batch.features.sizes(), (at::IntArrayRef{40, 4, 1}));
+    int numLarge = 0;
+    for (int i = 0; i < 40; i++) {
+        const bool isLarge = batch.clean[i].square().mean().item<double>() > 0.5;
+        EXPECT_EQ(batch.features[i][0][0].item<std::int64_t>(), isLarge ? 4 : 0);
+        numLarge += isLarge;
+    }
+    EXPECT_GT(numLarge, 5);
+    EXPECT_LT(numLarge, 35);
+    EXPECT_TRUE(at::equal(batch.slice(7, 9).features, batch.features.slice(0, 7, 16)));
+
+    EXPECT_TRUE(contains(messageOf([&] { configFor(npy, run + one); }), "a row has 1"));
+    const std::string none = "[[molecules]]\nfile = \"chain.npy\"\n";
+    EXPECT_TRUE(contains(problemWith(npy, run + features + none), "tells 0 features of this molecule"));
+    EXPECT_TRUE(contains(problemWith(npy, run + none + none), "must be told which is which"));
+    folder.write("large.npy", npyBytes({60, 3, 3}, wobblingChain(60, 3)));
+    EXPECT_TRUE(contains(problemWith(npy, run + features + one + two), "does not fit the molecules before"));
+}
+
+TEST_F(TrainingSetTest, ReadsHalfPrecision) {
+    // 1, -2, 0.5, 65504, 2^-24 (subnormal) and 0 in IEEE 754 binary16.
+    std::string bytes = npyBytes({2, 3}, {}, "<f2");
+    for (unsigned bits : {0x3C00u, 0xC000u, 0x3800u, 0x7BFFu, 0x0001u, 0x0000u}) {
+        bytes += static_cast<char>(bits & 255);
+        bytes += static_cast<char>(bits >> 8);
+    }
+    const std::vector<double> expected = {1.0, -2.0, 0.5, 65504.0, std::exp2(-24.0), 0.0};
+    EXPECT_EQ(NpyFile::read(folder.write("half.npy", bytes)).values, expected);
 }
 
 TEST_F(TrainingSetTest, SelectsAtomsAndConvertsUnits) {

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <numeric>
 #include <sstream>
 
 #include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -210,6 +213,41 @@ void ConfigTable::finish() const {
              << (near ? "; did you mean " + path(*nearest) + "?" : "");
         fail(found, line.str());
     }
+}
+
+toml::table parseToml(const std::string& path) {
+    if (!fs::is_regular_file(path))
+        throw Error(path + ": there is no such file");
+    try {
+        return toml::parse_file(path);
+    }
+    catch (const toml::parse_error& error) {
+        std::ostringstream message;
+        message << path << ": line " << error.source().begin.line << " is not TOML: " << error.description();
+        throw Error(message.str());
+    }
+}
+
+std::string relativeTo(const std::string& config, const std::string& path) {
+    return fs::path(path).is_absolute() ? path
+                                        : (fs::path(config).parent_path() / path).lexically_normal().string();
+}
+
+double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback) {
+    const double value = table.number(key, fallback);
+    if (value <= 0.0)
+        table.fail(key, "must be greater than zero");
+    return value;
+}
+
+double between(ConfigTable& table, const std::string& key, double lowest, double highest, double fallback) {
+    const double value = table.number(key, fallback);
+    if (value < lowest || value > highest) {
+        std::ostringstream message;
+        message << "must lie between " << lowest << " and " << highest << ", it is " << value;
+        table.fail(key, message.str());
+    }
+    return value;
 }
 
 } // namespace OpenMMScore

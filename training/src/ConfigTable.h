@@ -21,6 +21,8 @@ public:
     ConfigTable(const toml::table& table, std::string origin, std::string name);
 
     bool has(const std::string& key) const;
+    /** Let a key pass finish() without a look at its value. */
+    void ignore(const std::string& key) { known.insert(key); }
     std::string text(const std::string& key, const std::optional<std::string>& fallback = {});
     /** A text that must be one of a few. @return its index in choices */
     std::size_t choice(const std::string& key, const std::vector<std::string>& choices, std::size_t fallback);
@@ -51,6 +53,15 @@ private:
     std::string origin, name;
     std::set<std::string> known;
 };
+
+/** @throws Error  if the file cannot be read or is no TOML; the sentence names the line */
+toml::table parseToml(const std::string& path);
+/** @return a path that a configuration names, as seen from the configuration's folder if it is relative */
+std::string relativeTo(const std::string& config, const std::string& path);
+/** A number that must be greater than zero. */
+double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback = {});
+/** A number that must lie in [lowest, highest]. */
+double between(ConfigTable& table, const std::string& key, double lowest, double highest, double fallback);
 
 } // namespace OpenMMScore
 

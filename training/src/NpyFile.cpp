@@ -7,6 +7,7 @@
 #include <iterator>
 #include <regex>
 
+#include <c10/util/Half.h>
 #include <openssl/evp.h>
 
 #include "openmmscore/models/Error.h"
@@ -22,22 +23,8 @@ std::string readBytes(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file || !std::filesystem::is_regular_file(path))
         throw Error(path +
-                    ": the data file cannot be opened (data.file is taken relative to the configuration)");
+                    ": the data file cannot be opened (paths are taken relative to the configuration)");
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-std::string digestOf(const std::string& bytes) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
-    if (!EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr))
-        throw Error("SHA-256 could not be computed");
-    std::string result;
-    for (unsigned int i = 0; i < length; i++) {
-        constexpr char digits[] = "0123456789abcdef";
-        result += digits[digest[i] >> 4];
-        result += digits[digest[i] & 15];
-    }
-    return result;
 }
 
 /** What the header, a Python dictionary such as {'descr': '<f4', 'fortran_order': False, 'shape': (9, 5, 3),
@@ -53,10 +40,11 @@ Header parseHeader(const std::string& text, const std::string& path) {
     Header header;
     if (!std::regex_search(text, match, std::regex("'descr'\\s*:\\s*'([^']*)'")))
         throw Error(path + ": the header names no element type, the file is damaged");
-    if (match[1] != "<f4" && match[1] != "<f8")
+    if (match[1] != "<f2" && match[1] != "<f4" && match[1] != "<f8")
         throw Error(path + ": elements are of type " + match[1].str() +
-                    ", expected float32 (<f4) or float64 (<f8) (convert with array.astype(\"float32\"))");
-    header.itemSize = match[1] == "<f4" ? 4 : 8;
+                    ", expected float32 (<f4), float64 (<f8) or float16 (<f2) (convert with "
+                    "array.astype(\"float32\"))");
+    header.itemSize = match[1].str()[2] - '0';
     if (!std::regex_search(text, std::regex("'fortran_order'\\s*:\\s*False")))
         throw Error(path + ": the array is not in C order (save numpy.ascontiguousarray(array))");
     if (!std::regex_search(text, match, std::regex("'shape'\\s*:\\s*\\(([0-9, ]*)\\)")))
@@ -83,6 +71,20 @@ std::vector<double> widen(const char* bytes, std::size_t count) {
 
 } // namespace
 
+std::string sha256Of(const std::string& bytes) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    if (!EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr))
+        throw Error("SHA-256 could not be computed");
+    std::string result;
+    for (unsigned int i = 0; i < length; i++) {
+        constexpr char digits[] = "0123456789abcdef";
+        result += digits[digest[i] >> 4];
+        result += digits[digest[i] & 15];
+    }
+    return result;
+}
+
 NpyFile NpyFile::read(const std::string& path) {
     const std::string bytes = readBytes(path);
     if (bytes.size() < 12 || bytes.compare(0, 6, "\x93NUMPY", 6) != 0)
@@ -103,9 +105,10 @@ NpyFile NpyFile::read(const std::string& path) {
                     " bytes follow; the file is truncated or damaged");
     const char* data = bytes.data() + start + length;
     return {header.shape,
-            header.itemSize == 4 ? widen<float>(data, header.numValues)
-                                 : widen<double>(data, header.numValues),
-            digestOf(bytes)};
+            header.itemSize == 2   ? widen<c10::Half>(data, header.numValues)
+            : header.itemSize == 4 ? widen<float>(data, header.numValues)
+                                   : widen<double>(data, header.numValues),
+            sha256Of(bytes)};
 }
 
 } // namespace OpenMMScore

@@ -7,7 +7,8 @@
 
 namespace OpenMMScore {
 
-/** An array of float32 or float64 numbers, in C order, from a file of NumPy's .npy format (versions 1 to 3).
+/** An array of float16, float32 or float64 numbers, in C order, from a file of NumPy's .npy format (versions
+ * 1 to 3).
  */
 struct NpyFile {
     std::vector<std::int64_t> shape;
@@ -20,6 +21,9 @@ struct NpyFile {
      */
     static NpyFile read(const std::string& path);
 };
+
+/** @return 64 lower-case hexadecimal digits */
+std::string sha256Of(const std::string& bytes);
 
 } // namespace OpenMMScore
 

@@ -218,8 +218,12 @@ void Trainer::Impl::report(double stepsPerSecond) {
 }
 
 bool Trainer::Impl::run(const std::function<bool()>& stopRequested) {
+    const std::string worth = data.isWeighted()
+                                  ? " (by their weights worth " +
+                                        std::to_string(std::llround(data.getEffectiveTrainingFrames())) + ")"
+                                  : "";
     log->say("training " + std::to_string(network->getNumParameters()) + " parameters on " +
-             std::to_string(data.getNumTrainingFrames()) + " frames with " +
+             std::to_string(data.getNumTrainingFrames()) + " frames" + worth + " with " +
              std::to_string(workers.getNumThreads()) + " threads, from step " + std::to_string(state.step) +
              " to " + std::to_string(config.training.steps) + ", into " + config.output.directory);
     startTime = std::chrono::steady_clock::now();
@@ -271,6 +275,8 @@ std::string Trainer::Impl::provenance() const {
                                    {"steps", state.step},
                                    {"steps_left_out", state.skipped},
                                    {"wall_time_seconds", std::round(10.0 * state.elapsedSeconds) / 10.0}};
+    if (data.isWeighted())
+        json["data"]["effective_training_frames"] = std::round(data.getEffectiveTrainingFrames());
     if (lastLoss)
         json["training_loss"] = *lastLoss;
     if (validationLoss)

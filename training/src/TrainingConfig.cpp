@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ConfigTable.h"
+#include "DataConfigReader.h"
 #include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
@@ -13,28 +14,6 @@ namespace OpenMMScore {
 namespace {
 
 namespace fs = std::filesystem;
-
-/** @return a path of the file as seen from the folder of the configuration, if it is relative */
-std::string relativeTo(const fs::path& config, const std::string& path) {
-    return fs::path(path).is_absolute() ? path : (config.parent_path() / path).lexically_normal().string();
-}
-
-double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback = {}) {
-    const double value = table.number(key, fallback);
-    if (value <= 0.0)
-        table.fail(key, "must be greater than zero");
-    return value;
-}
-
-double between(ConfigTable& table, const std::string& key, double lowest, double highest, double fallback) {
-    const double value = table.number(key, fallback);
-    if (value < lowest || value > highest) {
-        std::ostringstream message;
-        message << "must lie between " << lowest << " and " << highest << ", it is " << value;
-        table.fail(key, message.str());
-    }
-    return value;
-}
 
 /** Read an interval [a, b] of diffusion times, a < b, into two numbers that hold the default. */
 void readInterval(ConfigTable& table, const std::string& key, double& lower, double& upper) {
@@ -47,18 +26,7 @@ void readInterval(ConfigTable& table, const std::string& key, double& lower, dou
     upper = ends[1];
 }
 
-DataConfig readData(ConfigTable table, const fs::path& config, ModelDescription& model) {
-    DataConfig data;
-    model.temperature = positive(table, "temperature");
-    data.file = relativeTo(config, table.text("file"));
-    data.unit = table.choice("unit", {"nm", "angstrom"}, 0) == 0 ? 1.0 : 0.1;
-    data.atoms = table.integers("atoms", 0);
-    data.validationFraction = between(table, "validation_fraction", 0.0, 0.9, 0.1);
-    table.finish();
-    return data;
-}
-
-ExpertDescription readExpert(ConfigTable& table) {
+ExpertDescription readExpert(ConfigTable& table, const ModelDescription& model) {
     ExpertDescription expert;
     using Architecture = ExpertDescription::Architecture;
     table.text("architecture");
@@ -80,6 +48,8 @@ ExpertDescription readExpert(ConfigTable& table) {
         sizes.feedForward = static_cast<int>(table.integer("feed_forward", 1, 4 * hidden[0]));
         sizes.layerNormEpsilon = positive(table, "layer_norm_epsilon", 1e-6);
         sizes.gelu = table.choice("gelu", {"tanh", "erf"}, 0) == 0 ? Gelu::Tanh : Gelu::Erf;
+        const std::int64_t width = table.integer("embedding_width", 1, 16);
+        sizes.embeddingWidth = model.features.empty() ? 0 : static_cast<int>(width);
     }
     expert.head = table.choice("head", {"energy", "score"}, 0) == 0 ? Head::Energy : Head::Score;
     expert.outputSign = !mlp && expert.head == Head::Score ? -1 : 1;
@@ -94,7 +64,7 @@ ExpertDescription readExpert(ConfigTable& table) {
 
 void readModel(ConfigTable table, TrainingConfig& config) {
     ModelDescription& model = config.model;
-    model.experts = {readExpert(table)};
+    model.experts = {readExpert(table, model)};
     model.defaultDiffusionTime =
         between(table, "default_diffusion_time", 0.0, 1.0, model.experts[0].lowerTime);
     model.schedule.betaMin = positive(table, "beta_min", 0.1);
@@ -130,7 +100,8 @@ OptimizationConfig readTraining(ConfigTable table, const ExpertDescription& expe
 
 OutputConfig readOutput(ConfigTable table, const fs::path& config) {
     OutputConfig output;
-    output.directory = relativeTo(config, table.text("directory", config.stem().string() + "-output"));
+    output.directory =
+        relativeTo(config.string(), table.text("directory", config.stem().string() + "-output"));
     output.logInterval = table.integer("log_interval", 1, output.logInterval);
     output.validationInterval = table.integer("validation_interval", 1, output.validationInterval);
     output.checkpointInterval = table.integer("checkpoint_interval", 1, output.checkpointInterval);
@@ -139,49 +110,18 @@ OutputConfig readOutput(ConfigTable table, const fs::path& config) {
     return output;
 }
 
-void readParticles(ConfigTable& root, ModelDescription& model) {
-    for (ConfigTable& table : root.tables("particles")) {
-        ParticleDescription particle;
-        particle.name = table.text("name");
-        particle.element = table.text("element", "");
-        particle.mass = positive(table, "mass");
-        particle.residue = table.text("residue", "UNK");
-        particle.residueIndex = static_cast<int>(table.integer("residue_index", 0, 0));
-        table.finish();
-        model.particles.push_back(particle);
-    }
-    for (const std::vector<std::int64_t>& bond : root.integerRows("bonds", 0)) {
-        const auto count = static_cast<std::int64_t>(model.particles.size());
-        if (bond.size() != 2 || bond[0] == bond[1] || bond[0] >= count || bond[1] >= count)
-            root.fail("bonds", "must be pairs of different particles, counted from 0 to " +
-                                   std::to_string(count - 1) + " like the tables [[particles]]");
-        model.bonds.emplace_back(static_cast<int>(bond[0]), static_cast<int>(bond[1]));
-    }
-}
-
 } // namespace
 
-TrainingConfig TrainingConfig::read(const std::string& path) {
-    if (!fs::is_regular_file(path))
-        throw Error(path + ": there is no such file");
-    toml::table content;
-    try {
-        content = toml::parse_file(path);
-    }
-    catch (const toml::parse_error& error) {
-        std::ostringstream message;
-        message << path << ": line " << error.source().begin.line << " is not TOML: " << error.description();
-        throw Error(message.str());
-    }
+TrainingConfig TrainingConfig::read(const std::string& path, const std::string& preparedData) {
+    const toml::table content = parseToml(path);
     TrainingConfig config;
     ConfigTable root(content, path, "");
     config.model.title = root.text("title", fs::path(path).stem().string());
     config.seed = static_cast<std::uint64_t>(root.integer("seed", 0, 1));
-    config.data = readData(root.table("data"), path, config.model);
+    readDataConfig(root, path, preparedData, config);
     readModel(root.table("model"), config);
     config.training = readTraining(root.table("training"), config.model.experts[0]);
     config.output = readOutput(root.table("output"), path);
-    readParticles(root, config.model);
     root.finish();
     return config;
 }

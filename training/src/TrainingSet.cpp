@@ -2,57 +2,21 @@
 
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <numeric>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 
-#include "NpyFile.h"
-#include "openmmscore/models/Error.h"
+#include "TrainingFrames.h"
 #include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
 namespace {
 
 using Stream = CounterRandom::Stream;
-
-std::string describeShape(const std::vector<std::int64_t>& shape) {
-    std::string text = "[";
-    for (std::int64_t size : shape)
-        text += (text.size() > 1 ? ", " : "") + std::to_string(size);
-    return text + "]";
-}
-
-/** The columns of one frame that are kept: all, or three for each selected atom. */
-std::vector<std::int64_t> selectColumns(const NpyFile& file, const TrainingConfig& config) {
-    const bool particles = file.shape.size() == 3;
-    std::vector<std::int64_t> columns;
-    if (config.data.atoms.empty()) {
-        columns.resize(particles ? 3 * file.shape[1] : file.shape[1]);
-        std::iota(columns.begin(), columns.end(), 0);
-    }
-    for (std::int64_t atom : config.data.atoms) {
-        if (atom >= file.shape[1])
-            throw Error(config.data.file + ": data.atoms names index " + std::to_string(atom) +
-                        ", the file's second axis has " + std::to_string(file.shape[1]) +
-                        " (counted from 0)");
-        for (int k = 0; k < (particles ? 3 : 1); k++)
-            columns.push_back(particles ? 3 * atom + k : atom);
-    }
-    return columns;
-}
-
-void checkShape(const NpyFile& file, const std::string& path) {
-    const bool particles = file.shape.size() == 3 && file.shape[2] == 3;
-    if ((!particles && file.shape.size() != 2) || file.shape[1] < 1)
-        throw Error(path + ": the array has shape " + describeShape(file.shape) +
-                    ", expected [frames, particles, 3] or, for a plain vector, [frames, numbers]");
-    if (file.shape[0] < 2)
-        throw Error(path + ": the array has " + std::to_string(file.shape[0]) +
-                    " frames, at least 2 are needed");
-}
 
 void checkArchitecture(bool particles, const ExpertDescription& expert, const std::string& path) {
     const bool mlp = expert.architecture == ExpertDescription::Architecture::Mlp;
@@ -66,27 +30,25 @@ void checkArchitecture(bool particles, const ExpertDescription& expert, const st
                     "model.architecture = \"mlp\"");
 }
 
-/** Subtract the mean position of one frame. */
-void centre(double* frame, std::int64_t numParticles) {
-    for (int k = 0; k < 3; k++) {
-        double mean = 0.0;
-        for (std::int64_t i = 0; i < numParticles; i++)
-            mean += frame[3 * i + k];
-        mean /= double(numParticles);
-        for (std::int64_t i = 0; i < numParticles; i++)
-            frame[3 * i + k] -= mean;
+/**
+ * The population standard deviation over all numbers of all frames.
+ *
+ * @param weights  of the frames; empty if equal
+ */
+double standardDeviation(const double* values, std::int64_t frames, std::int64_t width,
+                         const std::vector<double>& weights) {
+    double total = 0.0, mean = 0.0, square = 0.0;
+    const auto weight = [&](std::int64_t f) { return weights.empty() ? 1.0 : weights[f]; };
+    for (std::int64_t f = 0; f < frames; f++) {
+        total += weight(f);
+        for (std::int64_t k = 0; k < width; k++)
+            mean += weight(f) * values[f * width + k];
     }
-}
-
-/** The population standard deviation over all numbers. */
-double standardDeviation(const double* values, std::int64_t count) {
-    double mean = 0.0, square = 0.0;
-    for (std::int64_t i = 0; i < count; i++)
-        mean += values[i];
-    mean /= double(count);
-    for (std::int64_t i = 0; i < count; i++)
-        square += (values[i] - mean) * (values[i] - mean);
-    return std::sqrt(square / double(count));
+    mean /= total * double(width);
+    for (std::int64_t f = 0; f < frames; f++)
+        for (std::int64_t k = 0; k < width; k++)
+            square += weight(f) * (values[f * width + k] - mean) * (values[f * width + k] - mean);
+    return std::sqrt(square / (total * double(width)));
 }
 
 std::vector<std::int64_t> permutation(std::int64_t count, CounterRandom random) {
@@ -123,40 +85,24 @@ void rotate(double* frame, std::int64_t numParticles, CounterRandom& random) {
 
 NoisedBatch NoisedBatch::slice(std::int64_t first, std::int64_t count) const {
     return {clean.narrow(0, first, count), times.narrow(0, first, count), noise.narrow(0, first, count),
-            perturbations.defined() ? perturbations.narrow(1, first, count) : at::Tensor()};
+            perturbations.defined() ? perturbations.narrow(1, first, count) : at::Tensor(),
+            features.defined() ? features.narrow(0, first, count) : at::Tensor()};
 }
 
 TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensorOptions)
     : settings(config.training), seed(config.seed), options(tensorOptions) {
-    const std::string& path = config.data.file;
-    const NpyFile file = NpyFile::read(path);
-    checkShape(file, path);
-    sha256 = file.sha256;
-    fileName = std::filesystem::path(path).filename().string();
-    particles = file.shape.size() == 3;
-    const std::vector<std::int64_t> columns = selectColumns(file, config);
-    const std::int64_t numFrames = file.shape[0], width = static_cast<std::int64_t>(columns.size());
-    const std::int64_t fileWidth = static_cast<std::int64_t>(file.values.size()) / numFrames;
+    TrainingFrames source = TrainingFrames::read(config.data, config.model.temperature);
+    const std::string& path = config.data.molecules[0].file;
+    sha256 = source.sha256;
+    fileName = source.fileName;
+    particles = source.particles;
+    const std::int64_t numFrames = source.values.size(0), width = source.values.size(1);
     numTraining = numFrames - std::llround(config.data.validationFraction * double(numFrames));
     if (numTraining < settings.batchSize)
-        throw Error(path + ": " + std::to_string(numTraining) + " of its " + std::to_string(numFrames) +
+        throw Error(path + ": " + std::to_string(numTraining) + " of " + std::to_string(numFrames) +
                     " frames are for training, fewer than training.batch_size = " +
                     std::to_string(settings.batchSize));
-
-    // Select, check and centre frame by frame; training frames come first in a random order.
-    frames = at::empty({numFrames, width}, at::kDouble);
-    double* out = frames.data_ptr<double>();
-    for (std::int64_t source : permutation(numFrames, CounterRandom(seed, Stream::Split, 0))) {
-        for (std::int64_t k = 0; k < width; k++) {
-            out[k] = file.values[source * fileWidth + columns[k]] * config.data.unit;
-            if (!std::isfinite(out[k]))
-                throw Error(path + ": frame " + std::to_string(source) +
-                            " holds a number that is not finite (remove such frames)");
-        }
-        if (particles)
-            centre(out, width / 3);
-        out += width;
-    }
+    divide(source);
 
     ModelDescription& model = config.model;
     checkArchitecture(particles, model.experts[0], path);
@@ -168,16 +114,73 @@ TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensor
                     " (see [[particles]] and data.atoms)");
     if (config.measureLengthScale)
         model.lengthScale =
-            particles ? standardDeviation(frames.data_ptr<double>(), numTraining * width) : 1.0;
+            particles ? standardDeviation(frames.data_ptr<double>(), numTraining, width, weights) : 1.0;
     if (!(model.lengthScale > 0.0))
         throw Error(path + ": all training frames are alike, there is nothing to learn from");
     frames.div_(model.lengthScale);
+    keepFeatures(config, path);
+}
+
+/** Put the frames in a random order, so that the first are for training and the last for validation. */
+void TrainingSet::divide(const TrainingFrames& source) {
+    const std::vector<std::int64_t> from =
+        permutation(source.values.size(0), CounterRandom(seed, Stream::Split, 0));
+    frames = at::empty_like(source.values);
+    const std::int64_t width = frames.size(1);
+    double* out = frames.data_ptr<double>();
+    for (std::int64_t index : from) {
+        out = std::copy_n(source.values.data_ptr<double>() + index * width, width, out);
+        molecules.push_back(source.molecules[index]);
+        if (!source.weights.empty())
+            weights.push_back(source.weights[index]);
+    }
+    const bool own = getNumValidationFrames() > 0;
+    for (const bool validation : {false, own})
+        if (!weights.empty() && !(effectiveFrames(partWeights(validation), partSize(validation)) > 0.0))
+            throw Error(std::string("all frames for ") + (validation ? "validation" : "training") +
+                        " have the weight zero");
+}
+
+void TrainingSet::keepFeatures(const TrainingConfig& config, const std::string& path) {
+    const auto perMolecule = static_cast<std::int64_t>(config.model.features.size()) * config.model.count;
+    std::vector<std::int64_t> all;
+    for (const MoleculeData& molecule : config.data.molecules) {
+        if (static_cast<std::int64_t>(molecule.features.size()) != perMolecule)
+            throw Error(molecule.file + ": the configuration tells " +
+                        std::to_string(molecule.features.size()) + " features of this molecule, expected " +
+                        std::to_string(perMolecule) + ": " + std::to_string(config.model.features.size()) +
+                        " for each of " + std::to_string(config.model.count) +
+                        " particles (see [[features]] and molecules.features)");
+        all.insert(all.end(), molecule.features.begin(), molecule.features.end());
+    }
+    if (config.data.molecules.size() > 1 && perMolecule == 0)
+        throw Error(path + ": of several molecules a network must be told which is which (see [[features]] "
+                           "and molecules.features)");
+    if (perMolecule > 0)
+        features = at::from_blob(all.data(),
+                                 {static_cast<std::int64_t>(config.data.molecules.size()), config.model.count,
+                                  static_cast<std::int64_t>(config.model.features.size())},
+                                 at::kLong)
+                       .clone();
+}
+
+double TrainingSet::getEffectiveTrainingFrames() const {
+    return weights.empty() ? double(numTraining) : effectiveFrames(weights.data(), numTraining);
 }
 
 void TrainingSet::shuffle(std::int64_t epoch) const {
     if (epoch == orderEpoch)
         return;
-    order = permutation(numTraining, CounterRandom(seed, Stream::Shuffle, epoch));
+    CounterRandom random(seed, Stream::Shuffle, epoch);
+    if (weights.empty())
+        order = permutation(numTraining, random);
+    else {
+        const std::vector<std::int64_t> drawn =
+            resampleSystematic(weights.data(), numTraining, numTraining, random.uniform());
+        order.clear();
+        for (std::int64_t position : permutation(numTraining, random))
+            order.push_back(drawn[position]);
+    }
     orderEpoch = epoch;
 }
 
@@ -200,7 +203,15 @@ NoisedBatch TrainingSet::assemble(const std::vector<std::int64_t>& indices, cons
         for (std::int64_t k = 0; k < width; k++)
             noise.data_ptr<double>()[i * width + k] = random.normal();
     }
-    return {clean.to(options), t, noise.to(options), {}};
+    NoisedBatch batch{clean.to(options), t, noise.to(options), {}, {}};
+    if (features.defined()) {
+        std::vector<std::int64_t> which;
+        for (std::int64_t frame : indices)
+            which.push_back(molecules[frame]);
+        batch.features =
+            features.index_select(0, at::from_blob(which.data(), {size}, at::kLong)).to(options.device());
+    }
+    return batch;
 }
 
 NoisedBatch TrainingSet::trainingBatch(std::int64_t step) const {
@@ -212,12 +223,16 @@ NoisedBatch TrainingSet::trainingBatch(std::int64_t step) const {
 
 NoisedBatch TrainingSet::validationBatch(std::int64_t size) const {
     const bool own = getNumValidationFrames() > 0;
-    const std::int64_t count = own ? getNumValidationFrames() : numTraining;
     std::vector<std::int64_t> indices;
+    if (weights.empty())
+        for (std::int64_t i = 0; i < size; i++)
+            indices.push_back(i % partSize(own));
+    else
+        indices = resampleSystematic(partWeights(own), partSize(own), size, 0.5);
     std::vector<double> times;
     // Times by the golden ratio: evenly spread, and not in step with the order of the frames.
     for (std::int64_t i = 0; i < size; i++) {
-        indices.push_back((own ? numTraining : 0) + i % count);
+        indices[i] += own ? numTraining : 0;
         times.push_back(std::fmod(0.5 + 0.61803398874989485 * double(i), 1.0));
     }
     return assemble(indices, times, 0, true);

@@ -17,13 +17,13 @@ void remember(int signal) {
 }
 
 struct Arguments {
-    std::string config, output, device;
+    std::string config, data, output, device;
     long steps = 0, threads = 0;
     bool resume = false, overwrite = false;
 };
 
 OpenMMScore::TrainingConfig readConfig(const Arguments& arguments) {
-    OpenMMScore::TrainingConfig config = OpenMMScore::TrainingConfig::read(arguments.config);
+    OpenMMScore::TrainingConfig config = OpenMMScore::TrainingConfig::read(arguments.config, arguments.data);
     if (arguments.steps > 0)
         config.training.steps = arguments.steps;
     if (arguments.threads > 0)
@@ -61,6 +61,9 @@ int main(int argc, char** argv) {
     CLI::App app("Train a score network by denoising score matching and write it as a model file");
     app.add_option("config", arguments.config, "the run, as a TOML file (docs/training.md lists the keys)")
         ->required();
+    app.add_option(
+        "--data", arguments.data,
+        "what `openmmscore train` has prepared, instead of the frames that the configuration names");
     app.add_option("--steps", arguments.steps, "instead of training.steps")->check(CLI::PositiveNumber);
     app.add_option("--threads", arguments.threads, "instead of training.threads")->check(CLI::PositiveNumber);
     app.add_option("--device", arguments.device, "instead of training.device")

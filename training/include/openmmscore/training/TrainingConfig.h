@@ -6,18 +6,9 @@
 #include <vector>
 
 #include "openmmscore/models/ModelDescription.h"
+#include "openmmscore/training/DataConfig.h"
 
 namespace OpenMMScore {
-
-/** Where the frames come from and how they are divided. */
-struct DataConfig {
-    std::string file;
-    /** nm for one unit of the file. */
-    double unit = 1.0;
-    /** Indices into the file's second axis; empty for all. */
-    std::vector<std::int64_t> atoms;
-    double validationFraction = 0.1;
-};
 
 /** Numbers of the optimiser and of the loss. */
 struct OptimizationConfig {
@@ -62,10 +53,11 @@ struct TrainingConfig {
     bool measureLengthScale = true;
 
     /**
+     * @param preparedData  what `openmmscore train` has made of the trajectories that the file names, or ""
      * @throws Error  if the file cannot be read or is no TOML, or a key is unknown, missing, of the wrong
      * type or out of range; the sentence names the file and the key
      */
-    static TrainingConfig read(const std::string& path);
+    static TrainingConfig read(const std::string& path, const std::string& preparedData = "");
     /**
      * @return a JSON object of all values that decide what the trained weights will be, without paths; equal
      * for two runs that may continue each other

@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "openmmscore/training/TrainingConfig.h"
 
 namespace OpenMMScore {
+
+struct TrainingFrames;
 
 /** Clean samples with the draws that noise them. */
 struct NoisedBatch {
@@ -20,6 +23,9 @@ struct NoisedBatch {
     at::Tensor noise;
     /** shape [2, batch, coordinates]: standard normal; undefined unless FokkerPlanckLoss needs them */
     at::Tensor perturbations;
+    /** shape [batch, particles, features], int64: what the network is told about each particle; undefined
+     * for networks that are told nothing */
+    at::Tensor features = {};
 
     std::int64_t size() const { return times.size(0); }
     /** @return samples first ... first+count-1, sharing memory */
@@ -29,6 +35,12 @@ struct NoisedBatch {
 /**
  * The frames to learn from: selected, centred (particles), divided by the length scale and split into a part
  * for training and one for validation.
+ *
+ * Where frames have weights, an epoch is a systematic resample of the training frames in proportion to them,
+ * in random order: a frame of twice the weight comes twice as often, so the loss needs no weights, every
+ * sample of a batch counts alike, and no work is spent on frames that hardly count. (A weighted loss has the
+ * same expectation, but its gradient is as noisy as that of a batch smaller by the ratio of effective to all
+ * frames.) With equal weights each frame comes once, as without weights.
  *
  * Everything drawn is a function of the seed and of where it is used (step and sample), so a run that is
  * continued draws what it would have drawn.
@@ -46,12 +58,15 @@ public:
 
     std::int64_t getNumTrainingFrames() const { return numTraining; }
     std::int64_t getNumValidationFrames() const { return frames.size(0) - numTraining; }
-    /** @return SHA-256 of the data file, and its name without folders */
+    /** @return how many equally weighted frames the training frames are worth: (sum w)^2 / sum w^2 */
+    double getEffectiveTrainingFrames() const;
+    bool isWeighted() const { return !weights.empty(); }
+    /** @return SHA-256 of the data (TrainingFrames.h), and its name without folders */
     const std::string& getSha256() const { return sha256; }
     const std::string& getFileName() const { return fileName; }
     /**
-     * @param step  from 0: batches go through a fresh permutation of all training frames every epoch; what is
-     * left over of an epoch is dropped
+     * @param step  from 0: batches go through a fresh permutation (resample, with weights) of all training
+     * frames every epoch; what is left over of an epoch is dropped
      */
     NoisedBatch trainingBatch(std::int64_t step) const;
     /**
@@ -64,12 +79,26 @@ private:
     NoisedBatch assemble(const std::vector<std::int64_t>& indices, const std::vector<double>& times,
                          std::uint64_t index, bool validation) const;
     void shuffle(std::int64_t epoch) const;
+    void divide(const TrainingFrames& source);
+    void keepFeatures(const TrainingConfig& config, const std::string& path);
+    const double* partWeights(bool validation) const {
+        return weights.data() + (validation ? numTraining : 0);
+    }
+    std::int64_t partSize(bool validation) const {
+        return validation ? getNumValidationFrames() : numTraining;
+    }
 
     OptimizationConfig settings;
     std::uint64_t seed;
     bool particles;
     /** shape [frames, coordinates], float64, network units; training frames first */
     at::Tensor frames;
+    /** shape [frames]; empty if equal */
+    std::vector<double> weights;
+    /** shape [frames]: which molecule it is */
+    std::vector<std::int64_t> molecules;
+    /** shape [molecules, particles, features]; undefined without */
+    at::Tensor features;
     at::TensorOptions options;
     std::int64_t numTraining = 0;
     std::string sha256, fileName;
