@@ -31,11 +31,13 @@ public:
     at::Tensor tensor(const std::string& name) const {
         const nlohmann::json& entry = header.at(name);
         const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-        const auto dtype = entry.at("dtype") == "F64" ? at::kDouble : at::kFloat;
+        const auto dtype = entry.at("dtype") == "F64"   ? at::kDouble
+                           : entry.at("dtype") == "I32" ? at::kInt
+                                                        : at::kFloat;
         at::Tensor result = at::empty(shape, dtype);
         std::memcpy(result.data_ptr(), bytes.data() + start + entry.at("data_offsets")[0].get<std::size_t>(),
                     result.nbytes());
-        return result.to(at::kDouble);
+        return dtype == at::kInt ? result.to(at::kLong) : result.to(at::kDouble);
     }
     bool has(const std::string& name) const { return header.contains(name); }
     double scalar(const std::string& name) const { return tensor(name).item<double>(); }
@@ -46,7 +48,7 @@ public:
         std::vector<std::vector<double>> values;
         for (const TensorShape& shape : result->getShapes()) {
             at::Tensor weights = tensor(prefix + flaxName(shape.name, model.experts[0]));
-            if (weights.dim() == 2)
+            if (weights.dim() == 2 && shape.name.find("feature_embeddings") == std::string::npos)
                 weights = weights.t().contiguous();
             values.emplace_back(weights.data_ptr<double>(), weights.data_ptr<double>() + weights.numel());
         }
@@ -66,6 +68,8 @@ inline std::string ReferenceFile::flaxName(const std::string& name, const Expert
     const std::string ours = name.substr(name.find('.', 8) + 1);
     const std::string layerName = ours.substr(0, ours.rfind('.'));
     const std::string kind = ours.substr(ours.rfind('.') + 1) == "weight" ? "kernel" : "bias";
+    if (layerName.rfind("feature_embeddings.", 0) == 0)
+        return "scalar_embedding_" + layerName.substr(19) + "/embedding";
     if (layerName == "readout")
         return "node_decoder/" + kind;
     if (layerName.rfind("layers.", 0) != 0)

@@ -26,30 +26,41 @@ TEST_P(TorchNetworkReference, EnergiesAndScoresAreThoseOfScoreMD) {
     const Case& c = GetParam();
     const ReferenceFile reference(c.file, "");
     const ReferenceFile weights(c.weightsFile.empty() ? c.file : c.weightsFile, c.weightPrefix);
-    const auto network = weights.network(describe(c.space, c.count, {c.expert}));
+    ModelDescription model = describe(c.space, c.count, {c.expert});
+    at::Tensor features;
+    if (reference.has("in/features")) {
+        model.features = {{"amino_acid", 20}, {"atom", 5}, {"element", 3}, {"residue", 2}};
+        model.experts[0].graphTransformer.embeddingWidth = 16;
+        features = reference.tensor("in/features");
+    }
+    const auto network = weights.network(model);
     const at::Tensor x = reference.tensor("in/x"), times = reference.tensor("in/t");
     const bool energy = c.expert.head == Head::Energy;
     for (std::int64_t k = 0; k < times.size(0); k++) {
         const at::Tensor t = times[k].expand({x.size(0)}).contiguous();
         const at::Tensor score = reference.tensor("out64/score")[k];
-        EXPECT_LT(largest(network->recordScore(x, t)->getScore() - score), 1e-10 * (1 + largest(score)));
+        const auto recorded = network->recordScore(x, t, Record::Score, features);
+        EXPECT_LT(largest(recorded->getScore() - score), 1e-10 * (1 + largest(score)));
         if (energy) {
             const at::Tensor e = reference.tensor("out64/energy")[k];
-            EXPECT_LT(largest(network->energy(x, t) - e), 1e-10 * (1 + largest(e)));
+            EXPECT_LT(largest(network->energy(x, t, features) - e), 1e-10 * (1 + largest(e)));
         }
     }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     ScoreMD, TorchNetworkReference,
-    ::testing::Values(Case{"gt_tiny_potential", Space::Particles, 3, transformerExpert(8, 1, 0.0, 0.1)},
-                      Case{"gt_aldp_potential", Space::Particles, 5, transformerExpert(96, 2, 0.0, 0.1),
-                           "mixture_aldp_both", "params/models_2/"},
-                      Case{"gt_tiny_scorehead", Space::Particles, 4,
-                           transformerExpert(8, 2, 0.6, 1.0, Head::Score)},
-                      Case{"mlp_pot_single_t0-1", Space::Vector, 2, mlpExpert({92, 92, 92}, 0.0, 1.0)},
-                      Case{"mlp_pot_t0.1-0.6", Space::Vector, 2, mlpExpert({64, 64}, 0.1, 0.6)},
-                      Case{"mlp_score_t0.6-1", Space::Vector, 2, mlpExpert({54, 54}, 0.6, 1.0, Head::Score)}),
+    ::testing::Values(
+        Case{"gt_tiny_potential", Space::Particles, 3, transformerExpert(8, 1, 0.0, 0.1)},
+        Case{"gt_aldp_potential", Space::Particles, 5, transformerExpert(96, 2, 0.0, 0.1),
+             "mixture_aldp_both", "params/models_2/"},
+        Case{"gt_tiny_scorehead", Space::Particles, 4, transformerExpert(8, 2, 0.6, 1.0, Head::Score)},
+        Case{"gt_dipeptide_potential", Space::Particles, 10, transformerExpert(128, 3, 0.0, 0.1)},
+        Case{"gt_tiny_dipeptide_scorehead", Space::Particles, 10,
+             transformerExpert(8, 1, 0.1, 0.6, Head::Score)},
+        Case{"mlp_pot_single_t0-1", Space::Vector, 2, mlpExpert({92, 92, 92}, 0.0, 1.0)},
+        Case{"mlp_pot_t0.1-0.6", Space::Vector, 2, mlpExpert({64, 64}, 0.1, 0.6)},
+        Case{"mlp_score_t0.6-1", Space::Vector, 2, mlpExpert({54, 54}, 0.6, 1.0, Head::Score)}),
     [](const auto& instance) {
         std::string name = instance.param.file;
         for (char& c : name)
@@ -143,6 +154,88 @@ TEST(EnergyRate, IsTheDerivativeOfTheEnergy) {
     EXPECT_LT(largest(rate - expected), 1e-7 * largest(expected));
     const auto scaled = oddMlp({4}, Scaling::InverseSigma, at::kDouble);
     EXPECT_THROW(scaled->recordScore(z, t, Record::EnergyRate), ShapeError);
+}
+
+/** A model of five particles with three features, of odd sizes. */
+ModelDescription transferableModel(Head head) {
+    ExpertDescription expert = transformerExpert(20, 2, 0.0, 1.0, head);
+    expert.graphTransformer.heads = 3;
+    expert.graphTransformer.headSize = 12;
+    expert.graphTransformer.feedForward = 28;
+    expert.graphTransformer.embeddingWidth = 6;
+    ModelDescription model = describe(Space::Particles, 5, {expert});
+    model.features = {{"amino_acid", 7}, {"atom", 5}, {"residue", 2}};
+    return model;
+}
+
+/** Features of a batch, [batch, 5, 3]: each sample is another molecule. */
+at::Tensor someFeatures(std::int64_t batch) {
+    const at::Tensor sizes = at::tensor({7, 5, 2}, at::kLong);
+    return at::remainder(at::arange(batch * 15).mul(11).view({batch, 5, 3}), sizes);
+}
+
+TEST(ParticleFeatures, NetworksAreThoseOfThePlainEngine) {
+    for (const Head head : {Head::Energy, Head::Score}) {
+        const ModelDescription model = transferableModel(head);
+        const auto network = TorchNetwork::create(model, 0, at::kDouble);
+        network->initialize(3);
+        const auto loaded = makeModel(model, network->exportTensors(network->getFlatParameters()));
+        at::manual_seed(4);
+        const at::Tensor z = at::randn({3, 15}, at::kDouble), t = at::rand({3}, at::kDouble);
+        const at::Tensor features = someFeatures(3), narrow = features.to(at::kInt).contiguous();
+        std::vector<double> energies(3), scores(45);
+        loaded->evaluate(3, {z.data_ptr<double>(), 45}, {t.data_ptr<double>(), 3},
+                         {narrow.data_ptr<int>(), 45}, head == Head::Energy ? energies.data() : nullptr,
+                         scores.data());
+        const auto recorded = network->recordScore(z, t, Record::Score, features);
+        EXPECT_LT(largest(recorded->getScore() - at::tensor(scores, at::kDouble).view({3, 15})), 1e-12);
+        if (head == Head::Energy) {
+            EXPECT_LT(largest(network->energy(z, t, features) - at::tensor(energies, at::kDouble)), 1e-12);
+        }
+    }
+}
+
+TEST(ParticleFeatures, SweepsAreThoseOfAutogradAndFiniteDifferences) {
+    const auto network = TorchNetwork::create(transferableModel(Head::Energy), 0, at::kDouble);
+    network->initialize(5);
+    at::manual_seed(6);
+    const at::Tensor z = at::randn({4, 15}, at::kDouble), t = at::rand({4}, at::kDouble);
+    const at::Tensor features = someFeatures(4);
+    const Cotangents cotangents{at::randn({4, 15}, at::kDouble), at::randn({4}, at::kDouble),
+                                at::randn({4}, at::kDouble)};
+    at::Tensor& parameters = network->getFlatParameters();
+    at::Tensor swept = at::zeros_like(parameters), graph = at::zeros_like(parameters);
+    const auto record = [&] { return network->recordScore(z, t, Record::EnergyRate, features); };
+    record()->addGradient(cotangents, swept);
+    network->TorchNetwork::recordScore(z, t, Record::EnergyRate, features)->addGradient(cotangents, graph);
+    EXPECT_LE(largest(swept - graph), 1e-12 * largest(graph));
+    const std::int64_t numEmbeddings = 6 * (7 + 5 + 2);
+    EXPECT_EQ(network->getShapes().at(3).name, "experts.0.edge_embedding.weight");
+    EXPECT_GT(swept.narrow(0, 0, numEmbeddings).count_nonzero().item<std::int64_t>(), numEmbeddings / 2);
+
+    // Along the embeddings alone.
+    at::Tensor direction = at::zeros_like(parameters);
+    direction.narrow(0, 0, numEmbeddings).normal_();
+    const at::Tensor start = parameters.clone();
+    const auto along = [&](double step) {
+        parameters.copy_(start + step * direction);
+        const auto recorded = record();
+        return ((cotangents.score * recorded->getScore()).sum() +
+                (cotangents.energy * recorded->getEnergy()).sum() +
+                (cotangents.energyRate * recorded->getEnergyRate()).sum())
+            .item<double>();
+    };
+    const double step = 1e-5, expected = (along(step) - along(-step)) / (2 * step);
+    EXPECT_NEAR((swept * direction).sum().item<double>(), expected, 1e-6 * std::abs(expected));
+}
+
+TEST(ParticleFeatures, MustFitTheNetwork) {
+    const auto network = TorchNetwork::create(transferableModel(Head::Energy), 0, at::kDouble);
+    const at::Tensor z = at::zeros({2, 15}, at::kDouble), t = at::zeros({2}, at::kDouble);
+    EXPECT_THROW(network->recordScore(z, t), ShapeError);
+    EXPECT_THROW(network->energy(z, t, someFeatures(2).narrow(2, 0, 2)), ShapeError);
+    const auto plain = oddTransformer(Gelu::Tanh, Scaling::None, 5, at::kDouble);
+    EXPECT_THROW(plain->recordScore(z, t, Record::Score, someFeatures(2)), ShapeError);
 }
 
 class TransformerSweepsTest : public ::testing::TestWithParam<std::tuple<Gelu, Scaling, int>> {};

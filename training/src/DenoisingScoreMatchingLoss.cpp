@@ -52,12 +52,15 @@ DenoisingScoreMatchingLoss::residual(const at::Tensor& score, const NoisedBatch&
 
 double DenoisingScoreMatchingLoss::value(const TorchNetwork& network, const NoisedBatch& batch,
                                          double scale) const {
-    return residual(network.recordScore(noised(batch), batch.times)->getScore(), batch, scale).loss;
+    return residual(
+               network.recordScore(noised(batch), batch.times, Record::Score, batch.features)->getScore(),
+               batch, scale)
+        .loss;
 }
 
 double DenoisingScoreMatchingLoss::addGradient(const TorchNetwork& network, const NoisedBatch& batch,
                                                double scale, at::Tensor& gradient) const {
-    const auto recorded = network.recordScore(noised(batch), batch.times);
+    const auto recorded = network.recordScore(noised(batch), batch.times, Record::Score, batch.features);
     const Residual result = residual(recorded->getScore(), batch, scale);
     recorded->addGradient({result.cotangent, {}, {}}, gradient);
     return result.loss;

@@ -21,7 +21,7 @@ using TimeDerivative = FokkerPlanckOptions::TimeDerivative;
  * p at its later and at its earlier time.
  */
 struct FokkerPlanckLoss::Points {
-    at::Tensor positions, times;
+    at::Tensor positions, times, features;
     /** Shape [2 batch] each, float64: what the energies of p now, later and earlier have to do with d/dt. */
     at::Tensor now, later, earlier;
 
@@ -75,8 +75,11 @@ FokkerPlanckLoss::Points FokkerPlanckLoss::points(const TorchNetwork& network,
     const at::Tensor z = matching.noised(batch), v = options.perturbation * batch.perturbations;
     const at::Tensor p = at::cat({z + v[0], z + v[1]}), q = at::cat({z - v[0], z - v[1]});
     const at::Tensor t = at::cat({batch.times, batch.times});
+    const bool exact = options.timeDerivative == TimeDerivative::Exact;
     Points result;
-    if (options.timeDerivative == TimeDerivative::Exact) {
+    if (batch.features.defined())
+        result.features = batch.features.repeat({exact ? 4 : 8, 1, 1});
+    if (exact) {
         result.positions = at::cat({p, q});
         result.times = at::cat({t, t});
         return result;
@@ -163,20 +166,23 @@ Record recordFor(const FokkerPlanckOptions& options) {
 
 at::Tensor FokkerPlanckLoss::residuals(const TorchNetwork& network, const NoisedBatch& batch) const {
     const Points where = points(network, batch);
-    return residuals(where, batch, *network.recordScore(where.positions, where.times, recordFor(options)))
+    return residuals(where, batch,
+                     *network.recordScore(where.positions, where.times, recordFor(options), where.features))
         .values;
 }
 
 double FokkerPlanckLoss::value(const TorchNetwork& network, const NoisedBatch& batch, double scale) const {
     const Points where = points(network, batch);
-    const auto recorded = network.recordScore(where.positions, where.times, recordFor(options));
+    const auto recorded =
+        network.recordScore(where.positions, where.times, recordFor(options), where.features);
     return loss(batch, residuals(where, batch, *recorded), scale);
 }
 
 double FokkerPlanckLoss::addGradient(const TorchNetwork& network, const NoisedBatch& batch, double scale,
                                      at::Tensor& gradient) const {
     const Points where = points(network, batch);
-    const auto recorded = network.recordScore(where.positions, where.times, recordFor(options));
+    const auto recorded =
+        network.recordScore(where.positions, where.times, recordFor(options), where.features);
     const Residuals found = residuals(where, batch, *recorded);
     recorded->addGradient(cotangents(where, batch, found, scale), gradient);
     return loss(batch, found, scale);

@@ -16,51 +16,40 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/softmax.h>
 
+#include "NodeIdentity.h"
 #include "TransformerScore.h"
-#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
-namespace {
-
-/** @throws ShapeError  if the network needs to be told about its particles */
-const ModelDescription& withoutFeatures(const ModelDescription& model) {
-    if (!model.features.empty())
-        throw ShapeError(
-            "TorchGraphTransformer: networks with particle features cannot be trained yet, the model "
-            "has " +
-            std::to_string(model.features.size()) + " (leave features empty)");
-    return model;
-}
-
-} // namespace
-
 TorchGraphTransformer::TorchGraphTransformer(const ModelDescription& model, int expert,
                                              const at::TensorOptions& options)
-    : TorchNetwork(withoutFeatures(model), expert, options), sizes(getExpert().graphTransformer),
-      numParticles(model.count), parameters(getParameters(), sizes.layers) {}
+    : TorchNetwork(model, expert, options), sizes(getExpert().graphTransformer), numParticles(model.count),
+      numFeatures(static_cast<int>(model.features.size())),
+      parameters(getParameters(), sizes.layers, numFeatures) {}
 
 std::unique_ptr<RecordedScore> TorchGraphTransformer::recordScore(const at::Tensor& z, const at::Tensor& t,
-                                                                  Record what) const {
+                                                                  Record what,
+                                                                  const at::Tensor& particleFeatures) const {
     if (!hasEnergy() || !z.is_cpu())
-        return TorchNetwork::recordScore(z, t, what);
+        return TorchNetwork::recordScore(z, t, what, particleFeatures);
     checkCanRecord(what);
     return recordTransformerScore(
         {sizes, parameters,
-         [this](const at::Tensor& flat) { return TransformerParameters(viewsOf(flat), sizes.layers); },
-         z.detach().contiguous().view({z.size(0), numParticles, 3}), timeFeatures(t),
+         [this](const at::Tensor& flat) {
+             return TransformerParameters(viewsOf(flat), sizes.layers, numFeatures);
+         },
+         z.detach().contiguous().view({z.size(0), numParticles, 3}), particleFeatures, timeFeatures(t),
          what == Record::EnergyRate ? timeFeatureRates(t) : at::Tensor(), outputScale(t)});
 }
 
-at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor& features) const {
+at::Tensor TorchGraphTransformer::forward(const at::Tensor& z, const at::Tensor& features,
+                                          const at::Tensor& particleFeatures) const {
     const std::int64_t batch = z.size(0), n = numParticles, h = sizes.hidden;
     const at::Tensor positions = z.view({batch, n, 3});
-    // The input is [one-hot index, time features]: the first n columns of the weight are looked up, not
-    // multiplied.
-    const at::Tensor identity = parameters.nodeEmbedding.weight.narrow(1, 0, n).t().contiguous();
-    const at::Tensor time = parameters.nodeEmbedding.weight.narrow(1, n, features.size(1));
+    const NodeIdentity identity(parameters, n, particleFeatures);
+    const at::Tensor time = parameters.nodeEmbedding.weight.narrow(1, identity.getWidth(), features.size(1));
     at::Tensor nodes =
-        identity.unsqueeze(0) + at::linear(features, time, parameters.nodeEmbedding.bias).unsqueeze(1);
+        identity.nodes() + at::linear(features, time, parameters.nodeEmbedding.bias).unsqueeze(1);
     nodes = nodes.reshape({batch * n, h});
     for (const Layer& layer : parameters.layers) {
         nodes = gate(layer.attentionGate, attend(layer, nodes, positions), nodes);

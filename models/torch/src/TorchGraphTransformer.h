@@ -22,10 +22,12 @@ public:
     TorchGraphTransformer(const ModelDescription& model, int expert, const at::TensorOptions& options);
     /** On the CPU with an energy head: by the sweeps of TransformerScore.h. */
     std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
-                                               Record what = Record::Score) const override;
+                                               Record what = Record::Score,
+                                               const at::Tensor& particleFeatures = {}) const override;
 
 protected:
-    at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const override;
+    at::Tensor forward(const at::Tensor& z, const at::Tensor& features,
+                       const at::Tensor& particleFeatures) const override;
 
 private:
     using Linear = TransformerParameters::Linear;
@@ -36,6 +38,7 @@ private:
 
     GraphTransformerDescription sizes;
     std::int64_t numParticles;
+    int numFeatures;
     TransformerParameters parameters;
 };
 

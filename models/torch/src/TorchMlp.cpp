@@ -17,17 +17,18 @@ std::vector<DenseParameters> TorchMlp::layersOf(const std::vector<at::Tensor>& t
     return result;
 }
 
-std::unique_ptr<RecordedScore> TorchMlp::recordScore(const at::Tensor& z, const at::Tensor& t,
-                                                     Record what) const {
+std::unique_ptr<RecordedScore> TorchMlp::recordScore(const at::Tensor& z, const at::Tensor& t, Record what,
+                                                     const at::Tensor& particleFeatures) const {
     if (!hasEnergy() || !z.is_cpu())
-        return TorchNetwork::recordScore(z, t, what);
+        return TorchNetwork::recordScore(z, t, what, particleFeatures);
     checkCanRecord(what);
     return recordMlpScore({layers, [this](const at::Tensor& flat) { return layersOf(viewsOf(flat)); },
                            z.detach(), timeFeatures(t),
                            what == Record::EnergyRate ? timeFeatureRates(t) : at::Tensor(), outputScale(t)});
 }
 
-at::Tensor TorchMlp::forward(const at::Tensor& z, const at::Tensor& features) const {
+at::Tensor TorchMlp::forward(const at::Tensor& z, const at::Tensor& features,
+                             const at::Tensor& /*particleFeatures*/) const {
     at::Tensor x = at::cat({z, features}, 1);
     for (std::size_t i = 0; i < layers.size(); i++) {
         if (i > 0)

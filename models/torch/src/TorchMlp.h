@@ -12,10 +12,12 @@ public:
     TorchMlp(const ModelDescription& model, int expert, const at::TensorOptions& options);
     /** On the CPU with an energy head: by the sweeps of MlpScore.h. */
     std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
-                                               Record what = Record::Score) const override;
+                                               Record what = Record::Score,
+                                               const at::Tensor& particleFeatures = {}) const override;
 
 protected:
-    at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const override;
+    at::Tensor forward(const at::Tensor& z, const at::Tensor& features,
+                       const at::Tensor& particleFeatures) const override;
 
 private:
     std::vector<DenseParameters> layersOf(const std::vector<at::Tensor>& tensors) const;

@@ -19,8 +19,8 @@
 
 #include "TorchGraphTransformer.h"
 #include "TorchMlp.h"
-#include "openmmscore/models/Error.h"
 #include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
@@ -183,10 +183,11 @@ at::Tensor TorchNetwork::outputScale(const at::Tensor& t) const {
     return factors.to(flat.options());
 }
 
-at::Tensor TorchNetwork::energy(const at::Tensor& z, const at::Tensor& t) const {
+at::Tensor TorchNetwork::energy(const at::Tensor& z, const at::Tensor& t,
+                                const at::Tensor& particleFeatures) const {
     if (!hasEnergy())
         throw ShapeError("TorchNetwork: an energy was asked for, but the expert has a score head");
-    return forward(z, timeFeatures(t)) * outputScale(t);
+    return forward(z, timeFeatures(t), particleFeatures) * outputScale(t);
 }
 
 namespace {
@@ -231,17 +232,19 @@ void AutogradScore::addGradient(const Cotangents& cotangents, at::Tensor& gradie
 } // namespace
 
 std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, const at::Tensor& t,
-                                                         Record what) const {
+                                                         Record what,
+                                                         const at::Tensor& particleFeatures) const {
     checkCanRecord(what);
     at::AutoGradMode enable(true);
     if (!hasEnergy())
         return std::make_unique<AutogradScore>(
-            Cotangents{forward(z, timeFeatures(t)) * outputScale(t).unsqueeze(1), {}, {}}, parameters);
+            Cotangents{forward(z, timeFeatures(t), particleFeatures) * outputScale(t).unsqueeze(1), {}, {}},
+            parameters);
     const bool rate = what == Record::EnergyRate;
     const at::Tensor input = z.detach().requires_grad_();
     const at::Tensor features = timeFeatures(t).requires_grad_(rate);
     Cotangents outputs;
-    outputs.energy = forward(input, features) * outputScale(t);
+    outputs.energy = forward(input, features, particleFeatures) * outputScale(t);
     const std::vector<at::Tensor> inputs = rate ? std::vector{input, features} : std::vector{input};
     const auto derivatives = torch::autograd::grad({outputs.energy.sum()}, inputs, {}, true, true);
     outputs.score = -derivatives[0];

@@ -2,7 +2,8 @@
 
 namespace OpenMMScore {
 
-TransformerParameters::TransformerParameters(const std::vector<at::Tensor>& tensors, int numLayers) {
+TransformerParameters::TransformerParameters(const std::vector<at::Tensor>& tensors, int numLayers,
+                                             int numFeatures) {
     std::size_t next = 0;
     const auto take = [&] { return tensors.at(next++); };
     const auto linear = [&] {
@@ -11,6 +12,8 @@ TransformerParameters::TransformerParameters(const std::vector<at::Tensor>& tens
         result.bias = take();
         return result;
     };
+    for (int f = 0; f < numFeatures; f++)
+        featureEmbeddings.push_back(take());
     edgeEmbedding = linear();
     nodeEmbedding = linear();
     for (int l = 0; l < numLayers; l++) {

@@ -19,12 +19,14 @@ struct TransformerParameters {
         Linear feedForwardNorm, expand, contract;
         at::Tensor feedForwardGate;
     };
+    /** [values, width] for each feature of particles. */
+    std::vector<at::Tensor> featureEmbeddings;
     Linear edgeEmbedding, nodeEmbedding;
     std::vector<Layer> layers;
     Linear readout;
 
     /** @param tensors  in the order of expertTensors() */
-    TransformerParameters(const std::vector<at::Tensor>& tensors, int numLayers);
+    TransformerParameters(const std::vector<at::Tensor>& tensors, int numLayers, int numFeatures);
 };
 
 } // namespace OpenMMScore

@@ -10,6 +10,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "NodeIdentity.h"
 #include "TransformerSweeps.h"
 
 namespace OpenMMScore {
@@ -31,11 +32,12 @@ private:
     }
     at::Tensor tangents(const Cotangents& cotangents);
     at::Tensor timeWeight() const {
-        return input.parameters.nodeEmbedding.weight.narrow(1, particles, input.features.size(1));
+        return input.parameters.nodeEmbedding.weight.narrow(1, identity.getWidth(), input.features.size(1));
     }
 
     TransformerInput input;
     std::int64_t molecules, particles, hidden;
+    NodeIdentity identity;
     /** What each row of the nodes is multiplied by, shape [molecules, 1, 1]. */
     at::Tensor rowScale;
     std::vector<TransformerLayerSweeps<T>> layers;
@@ -47,14 +49,14 @@ private:
 template <class T>
 TransformerScore<T>::TransformerScore(const TransformerInput& recorded)
     : input(recorded), molecules(input.positions.size(0)), particles(input.positions.size(1)),
-      hidden(input.sizes.hidden), rowScale(input.scale.view({molecules, 1, 1})) {
+      hidden(input.sizes.hidden), identity(input.parameters, particles, input.particleFeatures),
+      rowScale(input.scale.view({molecules, 1, 1})) {
     const at::NoGradGuard noGrad;
     const TransformerParameters& p = input.parameters;
     const bool withRate = input.featureRates.defined();
-    const at::Tensor identity = p.nodeEmbedding.weight.narrow(1, 0, particles).t().contiguous();
-    at::Tensor nodes = (identity.unsqueeze(0) +
-                        at::addmm(p.nodeEmbedding.bias, input.features, timeWeight().t()).unsqueeze(1))
-                           .reshape({molecules * particles, hidden});
+    at::Tensor nodes =
+        (identity.nodes() + at::addmm(p.nodeEmbedding.bias, input.features, timeWeight().t()).unsqueeze(1))
+            .reshape({molecules * particles, hidden});
     layers.reserve(p.layers.size());
     for (const TransformerParameters::Layer& layer : p.layers) {
         layers.emplace_back(input.sizes, p, layer, input.positions, layers.empty() && !withRate);
@@ -107,8 +109,8 @@ void TransformerScore<T>::addGradient(const Cotangents& cotangents, at::Tensor& 
         nodes = layers[l].second(nodes, gradient.layers[l], gradient.edgeEmbedding);
     const at::Tensor summed = perMolecule(nodes).sum(1);
     const at::Tensor& weight = gradient.nodeEmbedding.weight;
-    at::Tensor ofTime = weight.narrow(1, particles, input.features.size(1));
-    weight.narrow(1, 0, particles).add_(perMolecule(nodes).sum(0).t());
+    at::Tensor ofTime = weight.narrow(1, identity.getWidth(), input.features.size(1));
+    identity.addGradient(perMolecule(nodes), gradient);
     ofTime.addmm_(summed.t(), input.features);
     gradient.nodeEmbedding.bias.add_(summed.sum(0));
     if (cotangents.energyRate.defined())

@@ -17,6 +17,8 @@ struct TransformerInput {
     std::function<TransformerParameters(const at::Tensor&)> viewsOf;
     /** shape [batch, particles, 3] */
     at::Tensor positions;
+    /** shape [batch, particles, features], int64; undefined for networks that are told nothing */
+    at::Tensor particleFeatures;
     /** shape [batch, time features] */
     at::Tensor features;
     /** Shape like features: their derivatives with respect to time; undefined if no rate is wanted. */

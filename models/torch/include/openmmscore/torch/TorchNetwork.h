@@ -99,28 +99,34 @@ public:
     /**
      * @param z  shape [batch, getNumCoordinates()]
      * @param t  shape [batch], float64: diffusion times
+     * @param particleFeatures  shape [batch, particles, features], int64, for a network that is told about
+     *                          its particles; otherwise undefined
      * @return shape [batch]: reduced energies
-     * @throws ShapeError  if the expert has a score head
+     * @throws ShapeError  if the expert has a score head, or particleFeatures do not fit
      */
-    at::Tensor energy(const at::Tensor& z, const at::Tensor& t) const;
+    at::Tensor energy(const at::Tensor& z, const at::Tensor& t,
+                      const at::Tensor& particleFeatures = {}) const;
     /**
-     * @param z, t  as for energy(); a time outside the expert's interval counts as its nearest end, so that
-     * the energy's rate is zero there
+     * @param z, t, particleFeatures  as for energy(); a time outside the expert's interval counts as its
+     * nearest end, so that the energy's rate is zero there
      * @return the score, ready for addGradient(). Different threads may do this at once, each with its own
      * result
-     * @throws ShapeError  if an energy is asked of a score head, or the rate of a network whose output is
-     *                     divided by sigma(t)
+     * @throws ShapeError  if particleFeatures do not fit, an energy is asked of a score head, or the rate of
+     * a network whose output is divided by sigma(t)
      */
     virtual std::unique_ptr<RecordedScore> recordScore(const at::Tensor& z, const at::Tensor& t,
-                                                       Record what = Record::Score) const;
+                                                       Record what = Record::Score,
+                                                       const at::Tensor& particleFeatures = {}) const;
 
 protected:
     TorchNetwork(const ModelDescription& model, int expert, const at::TensorOptions& options);
     /**
      * @param features  shape [batch, number of time features]
+     * @param particleFeatures  as for energy()
      * @return the network's output o: shape [batch] or, with a score head, [batch, getNumCoordinates()]
      */
-    virtual at::Tensor forward(const at::Tensor& z, const at::Tensor& features) const = 0;
+    virtual at::Tensor forward(const at::Tensor& z, const at::Tensor& features,
+                               const at::Tensor& particleFeatures) const = 0;
     /** @return the numbers that the network is told about each time, shape [batch, number of time features]
      */
     at::Tensor timeFeatures(const at::Tensor& t) const;
