@@ -3,6 +3,7 @@
 namespace OpenMM {
 
 class Context;
+class System;
 
 class Force {
 public:

@@ -9,6 +9,7 @@
 #include <openmm/serialization/XmlSerializer.h>
 
 #include "ModelHandle.h"
+#include "openmmscore/BoltzmannTarget.h"
 #include "openmmscore/ScoreForce.h"
 #include "openmmscore/ScoreLangevinIntegrator.h"
 %}
@@ -61,3 +62,4 @@ def _cast(cls, plain):
 %include "proposal.i"
 %include "scoreforce.i"
 %include "scorelangevinintegrator.i"
+%include "boltzmanntarget.i"

@@ -36,9 +36,12 @@ from .plugin import ScoreForce, ScoreLangevinIntegrator  # noqa: E402
 from .reporters import MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
 from .sampling import GaussianMixtureProposal, Proposal, loadProposal  # noqa: E402
 from .system import createSystem, repeatPositions  # noqa: E402
+from .target import BoltzmannTarget, FrameStatus, TargetEnergies  # noqa: E402
 
 __version__ = _buildinfo.version
 __all__ = [
+    "BoltzmannTarget",
+    "FrameStatus",
     "GaussianMixtureProposal",
     "Model",
     "MoleculeEnergyReporter",
@@ -46,6 +49,7 @@ __all__ = [
     "Proposal",
     "ScoreForce",
     "ScoreLangevinIntegrator",
+    "TargetEnergies",
     "createSystem",
     "loadProposal",
     "pluginLoadFailures",
