@@ -1,7 +1,9 @@
 #include <openmm/serialization/SerializationProxy.h>
 
+#include "openmmscore/MonteCarloFlowMove.h"
 #include "openmmscore/ScoreForce.h"
 #include "openmmscore/ScoreLangevinIntegrator.h"
+#include "openmmscore/serialization/MonteCarloFlowMoveProxy.h"
 #include "openmmscore/serialization/ScoreForceProxy.h"
 #include "openmmscore/serialization/ScoreLangevinIntegratorProxy.h"
 
@@ -11,4 +13,6 @@ extern "C" __attribute__((constructor)) void registerOpenMMScoreSerializationPro
     SerializationProxy::registerProxy(typeid(OpenMMScore::ScoreForce), new OpenMMScore::ScoreForceProxy());
     SerializationProxy::registerProxy(typeid(OpenMMScore::ScoreLangevinIntegrator),
                                       new OpenMMScore::ScoreLangevinIntegratorProxy());
+    SerializationProxy::registerProxy(typeid(OpenMMScore::MonteCarloFlowMove),
+                                      new OpenMMScore::MonteCarloFlowMoveProxy());
 }
