@@ -9,6 +9,7 @@
 #include <openmm/serialization/XmlSerializer.h>
 
 #include "ModelHandle.h"
+#include "WeightsHandle.h"
 #include "openmmscore/BoltzmannTarget.h"
 #include "openmmscore/ScoreForce.h"
 #include "openmmscore/ScoreLangevinIntegrator.h"
@@ -63,3 +64,4 @@ def _cast(cls, plain):
 %include "scoreforce.i"
 %include "scorelangevinintegrator.i"
 %include "boltzmanntarget.i"
+%include "sampling.i"

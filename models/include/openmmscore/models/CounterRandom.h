@@ -22,7 +22,9 @@ public:
         Sample = 3,
         Validation = 4,
         Split = 5,
-        Proposal = 6
+        Proposal = 6,
+        Resampling = 10,
+        Bootstrap = 11
     };
 
     /** @param index, sub  for example a step and a sample; sub < 2^32 */

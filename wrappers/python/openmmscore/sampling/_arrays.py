@@ -1,0 +1,54 @@
+"""Arrays on their way to C++: float64 and contiguous, or a sentence that says what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openmm
+from numpy.typing import ArrayLike
+from openmm import unit
+
+
+def withoutUnits(values: Any) -> Any:
+    """Return a Quantity's value in nm, ps, K, amu, kJ/mol, and anything else as it is."""
+    return values.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(values) else values
+
+
+def numbers(values: ArrayLike, name: str, dtype: Any = np.float64) -> np.ndarray:
+    """Return an array of numbers, contiguous."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiub":
+            raise ValueError
+        return np.ascontiguousarray(array, dtype=dtype)
+    except (TypeError, ValueError):
+        raise openmm.OpenMMException(f"{name} must be an array of numbers, got {values!r:.60}") from None
+
+
+def vector(values: ArrayLike, n: int | None, name: str, dtype: Any = np.float64) -> np.ndarray:
+    """Return an array of shape [n], or of any length if n is None."""
+    array = numbers(values, name, dtype)
+    if array.ndim != 1 or n not in (None, len(array)):
+        wanted = "any length in one dimension" if n is None else f"the shape [{n}], one for each sample"
+        raise openmm.OpenMMException(f"{name} must have {wanted}, got the shape {list(array.shape)}")
+    return array
+
+
+def address(array: np.ndarray | None) -> int:
+    """Return where the data lie. The caller holds the array until C++ has returned."""
+    return 0 if array is None else array.ctypes.data
+
+
+def checkedSeed(seed: int) -> int:
+    """Return a seed as C++ takes it."""
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+        raise openmm.OpenMMException(f"the seed must be an integer from 0 to 2^64-1, got {seed!r:.60}")
+    return int(seed)
+
+
+def checkedCount(count: Any, name: str, lowest: int = 1) -> int:
+    """Return a number of things as C++ takes it."""
+    if not isinstance(count, (int, np.integer)) or count < lowest:
+        raise openmm.OpenMMException(f"{name} must be an integer of at least {lowest}, got {count!r:.60}")
+    return int(count)
