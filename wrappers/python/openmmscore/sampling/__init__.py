@@ -1,5 +1,8 @@
 """Independent samples of a proposal, reweighted for an OpenMM System (docs/reweighting.md)."""
 
+from .annealed import AnnealedSamples
+from .annealing import AnnealedSampler
+from .annealingmoves import hmc, mala, towards, ula, withinBand
 from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
 from .freeenergy import Mbar, bar, mbar
 from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal, loadProposal
@@ -7,6 +10,8 @@ from .weights import Weights, resample
 
 __all__ = [
     "AffineCouplingProposal",
+    "AnnealedSampler",
+    "AnnealedSamples",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",
@@ -16,7 +21,12 @@ __all__ = [
     "WeightWarning",
     "Weights",
     "bar",
+    "hmc",
     "loadProposal",
+    "mala",
     "mbar",
     "resample",
+    "towards",
+    "ula",
+    "withinBand",
 ]

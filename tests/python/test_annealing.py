@@ -1,0 +1,432 @@
+"""Annealing on problems whose answers are known: averages and log Z within 5 standard errors."""
+
+import numpy as np
+import openmm
+import openmmscore
+import pytest
+from openmm import unit
+from openmmscore.sampling import (
+    AnnealedSampler,
+    AnnealedSamples,
+    GaussianMixtureProposal,
+    hmc,
+    mala,
+    ula,
+)
+from sampling_targets import AnalyticTarget
+
+LN_2PI = np.log(2 * np.pi)
+
+
+class Normal:
+    """Standard normal in any shape: a proposal in plain Python."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def sample(self, n, seed=0, first=0):
+        draws = [np.random.default_rng([seed, first + i]).standard_normal(self.shape) for i in range(n)]
+        x = np.array(draws).reshape(n, *self.shape)
+        return x, self.logDensity(x)
+
+    def logDensity(self, x):
+        return -0.5 * (x.reshape(len(x), -1) ** 2).sum(axis=1) - 0.5 * x[0].size * LN_2PI
+
+    def logDensityGradient(self, x):
+        return -x
+
+
+class Harmonic(AnalyticTarget):
+    """u = k/2 |x - centre|^2 + offset."""
+
+    def __init__(self, k=2.0, centre=0.5, offset=3.0):
+        self.k, self.centre, self.offset = k, centre, offset
+        self.numAsked = 0
+
+    def energiesAndForces(self, x):
+        self.numAsked += len(x)
+        off = x - self.centre
+        energy = 0.5 * self.k * (off.reshape(len(x), -1) ** 2).sum(axis=1) + self.offset
+        return energy, -self.k * off, np.zeros(len(x), dtype=int)
+
+    def logZ(self, dimension):
+        return 0.5 * dimension * (LN_2PI - np.log(self.k)) - self.offset
+
+
+class DoubleWell(AnalyticTarget):
+    """u = (x^2 - 1)^2 / 0.4 + x / 2 + 2 (y - x/2)^2 in two dimensions."""
+
+    def energiesAndForces(self, x):
+        a, b = x[:, 0], x[:, 1]
+        bend = b - a / 2
+        energy = (a**2 - 1) ** 2 / 0.4 + a / 2 + 2 * bend**2
+        gradient = np.stack([4 * a * (a**2 - 1) / 0.4 + 0.5 - 2 * bend, 4 * bend], axis=1)
+        return energy, -gradient, np.zeros(len(x), dtype=int)
+
+
+class Broken(DoubleWell):
+    """Where x > 1.2 energies are NaN, infinite or not to be used; at y > 0.3 forces are NaN."""
+
+    def energiesAndForces(self, x):
+        energy, forces, status = super().energiesAndForces(x)
+        planted = np.flatnonzero(x[:, 0] > 1.2)
+        kind = (np.abs(x[planted, 1]) * 1000).astype(int) % 4
+        energy[planted[kind == 0]] = np.nan
+        energy[planted[kind == 1]] = np.inf
+        energy[planted[kind == 2]] = -np.inf
+        status[planted[kind == 3]] = 7
+        forces[x[:, 1] > 0.3] = np.nan
+        return energy, forces, status
+
+
+class Dimer(AnalyticTarget):
+    """A harmonic bond of length 0.8 between two particles, wherever they are."""
+
+    def energiesAndForces(self, x):
+        bond = x[:, 1] - x[:, 0]
+        length = np.linalg.norm(bond, axis=1, keepdims=True)
+        force = 20 * (length - 0.8) * bond / length
+        return 10 * (length[:, 0] - 0.8) ** 2, np.stack([force, -force], axis=1), np.zeros(len(x), dtype=int)
+
+
+def grid(target, highest=6.0):
+    """log Z and the averages of x and y^2 of a target in two dimensions, up to x = highest, by quadrature."""
+    step = 0.005
+    axis = np.arange(-6, 6, step) + step / 2
+    points = np.stack(np.meshgrid(axis[axis < highest], axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    weight = np.exp(-DoubleWell.energiesAndForces(target, points)[0])
+    z = weight.sum()
+    return np.log(z * step**2), weight @ points[:, 0] / z, weight @ points[:, 1] ** 2 / z
+
+
+def expectWithin(found, error, exact, least=1e-12):
+    np.testing.assert_array_less(np.abs(np.asarray(found) - exact), 5 * np.asarray(error) + least)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 12, 66])
+def test_gaussiansInManyDimensions(dimension):
+    if dimension % 3:
+        proposal = Normal(dimension)
+    else:
+        means = np.zeros((1, dimension // 3, 3))
+        proposal = GaussianMixtureProposal(None, means, 1.0)
+    target = Harmonic(2.0, 0.5)
+    result = AnnealedSampler(proposal, target, move=hmc(0.02, 5)).run(600, seed=dimension)
+    assert 0 < result.logZError < 0.25
+    expectWithin(result.logZ, result.logZError, target.logZ(dimension))
+    x = result.positions.reshape(600, -1)
+    mean, error = result.average(x)
+    expectWithin(mean, error, 0.5)
+    variance, error = result.average((x - 0.5) ** 2)
+    expectWithin(variance, error, 0.5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"move": mala(0.02)},
+        {"move": hmc(0.02, 4), "movesPerLevel": 2},
+        {"move": mala(0.02), "threshold": 0.0, "levels": 20},
+        {"move": mala(0.02), "threshold": 1.0, "levels": np.linspace(0, 1, 15)[1:] ** 2},
+        {"move": mala(0.02), "resampleBeforeMove": False},
+    ],
+)
+def test_doubleWellAgreesWithQuadrature(options):
+    target = DoubleWell()
+    result = AnnealedSampler(Normal(2), target, **options).run(3000, seed=5)
+    logZ, x, y2 = grid(target)
+    assert result.logZError < 0.1
+    expectWithin(result.logZ, result.logZError, logZ)
+    expectWithin(*result.average(result.positions[:, 0]), x)
+    expectWithin(*result.average(result.positions[:, 1] ** 2), y2)
+
+
+def test_mixturesAreCarriedIntoEachOther():
+    means = np.array([[[1.0, 0, 0], [0, 0, 0]], [[-1.0, 0, 0], [0, 0, 0]]])
+    proposal = GaussianMixtureProposal([0.5, 0.5], means, [0.5, 0.5])
+    aim = GaussianMixtureProposal([0.2, 0.8], means, [0.1, 0.2])
+
+    class Mixture(AnalyticTarget):
+        def energiesAndForces(self, x):
+            return -aim.logDensity(x) - 2, aim.logDensityGradient(x), np.zeros(len(x), dtype=int)
+
+    result = AnnealedSampler(proposal, Mixture(), move=mala(0.02)).run(3000, seed=2)
+    expectWithin(result.logZ, result.logZError, 2.0)
+    expectWithin(*result.average(result.positions[:, 0, 0]), 0.2 - 0.8)
+    assert result.logZError < 0.05
+
+
+def test_perfectProposalLosesNothing():
+    target = Harmonic(1.0, 0.0, 1.5 * LN_2PI)
+    result = AnnealedSampler(Normal(3), target, move=mala(0.1)).run(200, seed=3)
+    assert len(result.histories[0].levels) == 1
+    assert result.logZ == pytest.approx(0, abs=1e-12)
+    assert result.logZError < 1e-7
+    assert result.effectiveSampleSize == pytest.approx(200, rel=1e-12)
+    assert result.numLineages == 200
+
+
+def test_acceptanceRemovesTheBiasOfLangevinSteps():
+    """Steps of h = 0.8 in u = x^2 / 2 lead from its own density to one of variance 1/(1 - h/2) = 1.67."""
+    target, n = Harmonic(1.0, 0.0, 1.5 * LN_2PI), 4000
+    error = np.sqrt(2 / (3 * n))
+
+    def variance(move):
+        sampler = AnnealedSampler(Normal(3), target, levels=1, move=move, movesPerLevel=12)
+        return (sampler.run(n, seed=4).positions ** 2).mean()
+
+    assert abs(variance(mala(0.8, adapt=None)) - 1) < 5 * error
+    assert abs(variance(hmc(0.4, 3, adapt=None)) - 1) < 5 * error
+    assert abs(variance(ula(0.8)) - 1 / 0.6) < 5 * error / 0.6
+    assert abs(variance(ula(0.01)) - 1) < 5 * error + 0.01
+
+
+@pytest.mark.parametrize("move", [mala(0.4, adapt=None), hmc(0.1, 4, adapt=None)])
+def test_movesStayExactWhereForcesAreNotFinite(move):
+    class Cracked(Harmonic):
+        def energiesAndForces(self, x):
+            energy, forces, status = super().energiesAndForces(x)
+            forces[x[:, 0] > 0.3] = np.nan
+            return energy, forces, status
+
+    sampler = AnnealedSampler(Normal(1), Cracked(1.0, 0.0), levels=1, move=move, movesPerLevel=15)
+    x = sampler.run(4000, seed=4).positions
+    share = 0.3820885778  # of a standard normal above 0.3
+    assert abs(x.mean()) < 5 / np.sqrt(4000)
+    assert abs((x > 0.3).mean() - share) < 5 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_errorsHaveTheSizeOfTheScatter():
+    target = Harmonic(3.0, 0.7)
+    sampler = AnnealedSampler(Normal(3), target, levels=6, move=mala(0.1), threshold=0.7)
+    runs = [sampler.run(150, seed=seed) for seed in range(60)]
+    off = np.array([(run.logZ - target.logZ(3)) / run.logZError for run in runs])
+    # A standard deviation from 60 numbers is right to 9 %; the small bias of families and of log are within.
+    assert 0.65 < off.std() < 1.5 and abs(off.mean()) < 5 / np.sqrt(60)
+    off = [(run.average(run.positions[:, 0])[0] - 0.7) / run.average(run.positions[:, 0])[1] for run in runs]
+    assert 0.65 < np.std(off) < 1.5
+
+    joined = AnnealedSamples.combine(runs)
+    assert joined.logZ == pytest.approx(np.log(np.mean(np.exp([run.logZ for run in runs]))), rel=1e-12)
+    expectWithin(joined.logZ, joined.logZError, target.logZ(3))
+    scatter = np.std([run.logZ for run in runs]) / np.sqrt(60)
+    assert 0.65 < scatter / joined.logZError < 1.5
+    assert joined.numLineages == sum(run.numLineages for run in runs)
+
+
+@pytest.mark.parametrize("move", [mala(0.02), hmc(0.02, 3)])
+def test_plantedFaultsHaveNoWeightAndAreCounted(move):
+    sampler = AnnealedSampler(Normal(2), Broken(), move=move)
+    result = sampler.run(3000, seed=6)
+    logZ, x, y2 = grid(Broken(), highest=1.2)
+    expectWithin(result.logZ, result.logZError, logZ)
+    expectWithin(*result.average(result.positions[:, 0]), x)
+    expectWithin(*result.average(result.positions[:, 1] ** 2), y2)
+    assert result.counts["energy not usable"] > 100 and result.counts["gradient not finite"] > 0
+    alive = np.isfinite(result.logWeight)
+    assert not np.isnan(result.logWeight).any() and result.positions[alive, 0].max() <= 1.2
+    assert np.isfinite(result.reducedEnergy[alive]).all()
+
+
+def test_lostWalkersOfUnadjustedStepsHaveNoWeight():
+    result = AnnealedSampler(Normal(2), Broken(), move=ula(0.05), threshold=0.0, levels=10).run(500, seed=6)
+    lost = ~np.isfinite(result.logWeight)
+    assert 0 < lost.sum() < 250 and np.isneginf(result.logWeight[lost]).all()
+    assert result.positions[~lost, 0].max() <= 1.2
+    assert np.isfinite([result.logZ, result.logZError, result.effectiveSampleSize]).all()
+    assert (result.status[lost] == 1).all() and not np.isin(result.status[~lost], [1, 2]).any()
+
+
+def test_withNothingLeftItSaysSo():
+    class Nothing(Harmonic):
+        def energiesAndForces(self, x):
+            energy, forces, status = super().energiesAndForces(x)
+            return np.full(len(x), np.nan), forces, status
+
+    with pytest.raises(openmm.OpenMMException, match="every walker has weight zero"):
+        AnnealedSampler(Normal(3), Nothing()).run(10)
+
+
+def test_centresOfMass():
+    """Z of absolute positions with a normal distribution of centroids is N^(3/2) that of centred ones."""
+    # The distance r of the two, r = sqrt(2) |y| with the one coordinate y: Z = int 4 pi y^2 exp(-u) dy.
+    r = np.linspace(0, 4, 400001)
+    integrand = r**2 * np.exp(-10 * (r - 0.8) ** 2)
+    z = 4 * np.pi / 2**1.5 * integrand.sum() * (r[1] - r[0])
+    means = np.zeros((1, 2, 3))
+    centred = GaussianMixtureProposal(None, means, 0.2, "centred")
+    result = AnnealedSampler(centred, Dimer(), move=mala(0.005), movesPerLevel=2).run(1500, seed=1)
+    expectWithin(result.logZ, result.logZError, np.log(z))
+    assert result.logZError < 0.1
+    assert np.abs(result.positions.mean(axis=1)).max() < 1e-12
+    absolute = GaussianMixtureProposal(None, means, 0.2)
+    sampler = AnnealedSampler(absolute, Dimer(), move=mala(0.005), movesPerLevel=2, centreOfMass=0.3)
+    result = sampler.run(1500, seed=1)
+    expectWithin(result.logZ, result.logZError, np.log(z) + 1.5 * np.log(2))
+    expectWithin(*result.average((result.positions.mean(axis=1) ** 2).sum(axis=1)), 3 * 0.3**2)
+
+
+class Interrupting(Harmonic):
+    """Is interrupted when it has been asked often enough."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def energiesAndForces(self, x):
+        if self.numAsked > self.after:
+            raise KeyboardInterrupt
+        return super().energiesAndForces(x)
+
+
+def expectEqual(one, other):
+    for name in ("positions", "logWeight", "reducedEnergy", "logDensity", "status", "ancestor"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.logZ == other.logZ
+    for name in ("levels", "effectiveFraction", "resampled", "acceptance", "stepSizes", "lineages"):
+        np.testing.assert_array_equal(getattr(one.histories[0], name), getattr(other.histories[0], name))
+
+
+def test_continuedRunsEqualUninterruptedOnes(tmp_path):
+    proposal = GaussianMixtureProposal(None, np.zeros((1, 2, 3)), 1.0)
+
+    def run(target, checkpoint=None):
+        sampler = AnnealedSampler(proposal, target, move=mala(0.1), stepQuality=0.95)
+        return sampler.run(100, seed=9, checkpoint=checkpoint)
+
+    path = tmp_path / "run.safetensors"
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run(Interrupting(150), path)
+    whole = run(Harmonic())
+    assert len(whole.histories[0].levels) > 5 and whole.histories[0].resampled.any()
+    expectEqual(run(Harmonic(), path), whole)
+    target = Harmonic()
+    expectEqual(run(target, path), whole)
+    assert target.numAsked <= 4
+
+
+def test_checkpointsOfOtherRunsAreRefused(tmp_path):
+    proposal = Normal(3)
+    path = tmp_path / "run.safetensors"
+    AnnealedSampler(proposal, Harmonic()).run(20, checkpoint=path)
+    before = path.read_bytes()
+    for sampler, n, seed, message in (
+        (AnnealedSampler(proposal, Harmonic()), 20, 1, "belongs to a run with seed 0, this one has 1"),
+        (AnnealedSampler(proposal, Harmonic()), 21, 0, "with n 20, this one has 21"),
+        (AnnealedSampler(proposal, Harmonic(), levels=5), 20, 0, "with levels None"),
+        (AnnealedSampler(proposal, Harmonic(2.1)), 20, 0, "made with another proposal or target"),
+    ):
+        with pytest.raises(openmm.OpenMMException, match=message):
+            sampler.run(n, seed=seed, checkpoint=path)
+    assert path.read_bytes() == before
+    path.write_bytes(before[:1000])
+    with pytest.raises(openmm.OpenMMException, match="run.safetensors"):
+        AnnealedSampler(proposal, Harmonic()).run(20, checkpoint=path)
+
+
+def test_resultDependsOnSeedsAndNotOnChunks():
+    proposal = GaussianMixtureProposal(None, np.zeros((1, 2, 3)), 1.0)
+
+    def run(chunkSize, seed):
+        return AnnealedSampler(proposal, Harmonic(), move=hmc(0.02, 3), chunkSize=chunkSize).run(
+            100, seed=seed
+        )
+
+    whole = run(1000, 1)
+    for chunkSize in (1, 7, 99):
+        expectEqual(run(chunkSize, 1), whole)
+    assert run(1000, 2).logZ != whole.logZ
+
+
+def test_chosenLevelsKeepTheQualityOfSteps():
+    sampler = AnnealedSampler(Normal(3), Harmonic(30.0, 1.0), stepQuality=0.8, threshold=1.0, move=mala(0.01))
+    history = sampler.run(500, seed=1).histories[0]
+    assert len(history.levels) > 5 and history.levels[-1] == 1
+    np.testing.assert_allclose(history.effectiveFraction[:-1], 0.8, rtol=1e-3)
+    assert history.effectiveFraction[-1] >= 0.8 and (np.diff(history.levels) > 0).all()
+
+
+def test_stepSizesFollowTheAcceptance():
+    sampler = AnnealedSampler(Normal(30), Harmonic(1.0, 0.0), levels=40, move=mala(10.0), threshold=0.0)
+    history = sampler.run(200, seed=1).histories[0]
+    assert history.acceptance[0] < 0.01
+    assert abs(history.acceptance[-10:].mean() - 0.574) < 0.1
+    fixed = AnnealedSampler(Normal(30), Harmonic(1.0, 0.0), levels=5, move=mala(0.1, adapt=None))
+    assert set(fixed.run(50).histories[0].stepSizes) == {0.1}
+
+
+def test_integerLevelsRiseFromOneMthToOne():
+    result = AnnealedSampler(Normal(3), Harmonic(), levels=8, threshold=0.0).run(50, seed=1)
+    np.testing.assert_allclose(result.histories[0].levels, np.arange(1, 9) / 8)
+    np.testing.assert_array_equal(result.ancestor, np.arange(50))
+    assert not result.histories[0].resampled.any()
+
+
+@pytest.mark.parametrize("scheme", ["stratified", "residual", "multinomial"])
+def test_otherSchemesOfResamplingGiveTheSameAnswer(scheme):
+    sampler = AnnealedSampler(
+        Normal(3), Harmonic(), move=mala(0.1), resampling=scheme, threshold=1.0, levels=6
+    )
+    result = sampler.run(1000, seed=3)
+    assert result.histories[0].resampled.all() and result.numLineages < 1000
+    expectWithin(result.logZ, result.logZError, Harmonic().logZ(3))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"levels": [0.0, 1.0]}, "levels must rise from above 0 to exactly 1"),
+        ({"levels": [0.5, 0.9]}, "levels must rise"),
+        ({"levels": 0}, "levels must be a positive integer"),
+        ({"threshold": 1.5}, "threshold must lie from 0 to 1"),
+        ({"stepQuality": 1.0}, "stepQuality must lie between 0 and 1"),
+        ({"resampling": "bootstrap"}, "resampling must be a function or one of systematic"),
+        ({"movesPerLevel": 0}, "movesPerLevel must be a positive integer"),
+        ({"centreOfMass": -1.0}, "centreOfMass must be a positive length"),
+    ],
+)
+def test_whatIsWrongIsSaid(options, message):
+    with pytest.raises(openmm.OpenMMException, match=message) as error:
+        AnnealedSampler(Normal(1, 3), Harmonic(), **options)
+    assert not str(error.value).endswith(".")
+
+
+def test_movesSayWhatIsWrong():
+    with pytest.raises(openmm.OpenMMException, match="stepSize must be a positive number"):
+        mala(0.0)
+    with pytest.raises(openmm.OpenMMException, match="numSteps must be 1 to 10000"):
+        hmc(0.1, 0)
+    with pytest.raises(openmm.OpenMMException, match="the proposal must have the method logDensityGradient"):
+        AnnealedSampler(object(), Harmonic())
+    with pytest.raises(openmm.OpenMMException, match="the target must have the method evaluate"):
+        AnnealedSampler(Normal(3), object())
+
+
+def test_summaryWarnsOfFewLineages():
+    text = AnnealedSampler(Normal(3), Harmonic(), move=mala(0.1)).run(40, seed=1).summary()
+    assert "log Z" in text and "few lineages are left" in text and "fewer than 100 effective samples" in text
+
+
+def doubleWellSystem(kT):
+    """A System of one particle, the energy of which in kT is DoubleWell's plus 5 z^2."""
+    system = openmm.System()
+    system.addParticle(10.0)
+    force = openmm.CustomExternalForce("kT*((x^2-1)^2/0.4 + x/2 + 2*(y-x/2)^2 + 5*z^2)")
+    force.addGlobalParameter("kT", kT)
+    force.addParticle(0)
+    system.addForce(force)
+    return system
+
+
+def test_aSystemIsATarget():
+    system = doubleWellSystem(8.31446261815324e-3 * 300)
+    target = openmmscore.BoltzmannTarget(system, 300 * unit.kelvin, numContexts=1, platform="Reference")
+    proposal = GaussianMixtureProposal(None, np.zeros((1, 1, 3)), 1.0)
+    result = AnnealedSampler(proposal, target, move=mala(0.02)).run(1000, seed=3)
+    logZ, x, _ = grid(DoubleWell())
+    expectWithin(result.logZ, result.logZError, logZ + 0.5 * np.log(np.pi / 5))
+    expectWithin(*result.average(result.positions[:, 0, 0]), x)
+    two = GaussianMixtureProposal(None, np.zeros((1, 2, 3)), 1.0)
+    with pytest.raises(openmm.OpenMMException, match="proposal has 2 particles, the target's System 1"):
+        AnnealedSampler(two, target)
