@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "ExpertTensors.h"
-#include "FoldedAttention.h"
 #include "TimeFeatures.h"
 
 namespace OpenMMScore {
@@ -34,11 +33,9 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
     return sum;
 }
 
-/** Nodes before the first layer, shape [n, hidden]. */
-Matrix embedNodes(const ModelDescription& model, const ExpertDescription& expert, double t,
-                  const ExpertTensors& tensors, const std::vector<int>& features) {
-    const std::vector<double> time = computeTimeFeatures(expert, t);
-    const Matrix weight = tensors.matrix("node_embedding.weight");
+/** Nodes before the first layer without the share of the time features, shape [n, hidden]. */
+Matrix embedNodes(const ModelDescription& model, const Matrix& weight, const ExpertTensors& tensors,
+                  const std::vector<int>& features) {
     const std::vector<double>& bias = tensors.vector("node_embedding.bias");
     const int numFeatures = static_cast<int>(model.features.size());
     Matrix nodes(model.count, weight.getNumRows());
@@ -51,7 +48,7 @@ Matrix embedNodes(const ModelDescription& model, const ExpertDescription& expert
             for (int c = 0; c < table.getNumColumns(); c++)
                 input.push_back(table(features[i * numFeatures + f], c));
         }
-        input.insert(input.end(), time.begin(), time.end());
+        input.resize(weight.getNumColumns(), 0.0);
         const std::vector<double> row = weight * input;
         for (int c = 0; c < nodes.getNumColumns(); c++)
             nodes(i, c) = row[c] + bias[c];
@@ -93,10 +90,31 @@ AlignedArray padRows(const Matrix& m) {
     return result;
 }
 
-FoldedMolecule foldMolecule(const FoldedAttention& attention, const Matrix& nodes, double epsilon, int heads,
-                            int headSize) {
-    const int n = nodes.getNumRows();
-    const Matrix y = normalize(nodes, epsilon);
+std::string layerName(int index) {
+    return "layers." + std::to_string(index) + ".";
+}
+
+/** @param index  of the expert */
+FirstLayer foldFirst(const ModelDescription& model, int index, const std::vector<std::vector<double>>& values,
+                     const std::vector<std::vector<int>>& kinds) {
+    const ExpertTensors tensors(model, index, values);
+    const GraphTransformerDescription& sizes = model.experts[index].graphTransformer;
+    FoldedAttention attention(tensors, layerName(0), sizes.heads, sizes.headSize);
+    const Matrix weight = tensors.matrix("node_embedding.weight");
+    const int numTimes = numTimeFeatures(model.experts[index].timeFeatures);
+    std::vector<Matrix> nodes;
+    for (const std::vector<int>& features : kinds)
+        nodes.push_back(embedNodes(model, weight, tensors, features));
+    return {attention, attention.queryToPosition(), attention.positionToOutput(), std::move(nodes),
+            weight.columnRange(weight.getNumColumns() - numTimes, numTimes)};
+}
+
+} // namespace
+
+FoldedMolecule FoldedTransformer::foldMolecule(const Matrix& nodes) const {
+    const int n = numBeads;
+    const FoldedAttention& attention = first.attention;
+    const Matrix y = normalize(nodes, layerNormEpsilon);
     const Matrix q = apply(attention.query, y), k = apply(attention.key, y);
     const Matrix v = y * attention.value.matrix; // its bias is in the output's constant
     Matrix logits(n * heads, n);
@@ -115,27 +133,22 @@ FoldedMolecule foldMolecule(const FoldedAttention& attention, const Matrix& node
         output.matrix.set(h * n, 0,
                           v.columnRange(from, headSize) * attention.outputWeight.rowRange(from, headSize));
     }
-    output.matrix.set(n * heads, 0, attention.positionToOutput());
+    output.matrix.set(n * heads, 0, first.positionToOutput);
 
     FoldedMolecule molecule;
     molecule.nodes = padRows(nodes);
     molecule.logits = padRows(logits);
-    molecule.positionQueries = padRows(q * attention.queryToPosition());
+    molecule.positionQueries = padRows(q * first.queryToPosition);
     molecule.output = pack(output);
     molecule.outputBack = PackedMatrix(output.matrix.transposed());
     return molecule;
 }
 
-std::string layerName(int index) {
-    return "layers." + std::to_string(index) + ".";
-}
-
-} // namespace
-
 FoldedTransformer::FoldedTransformer(const ModelDescription& model, int index, double t,
                                      const std::vector<std::vector<double>>& values,
-                                     const std::vector<std::vector<int>>& kinds) {
-    const ExpertDescription& expert = model.experts[index];
+                                     const std::vector<std::vector<int>>& kinds)
+    : hasEnergy(model.experts[index].head == Head::Energy), expert(model.experts[index]),
+      first(foldFirst(model, index, values, kinds)) {
     const GraphTransformerDescription& sizes = expert.graphTransformer;
     const ExpertTensors tensors(model, index, values);
     numBeads = model.count;
@@ -153,13 +166,34 @@ FoldedTransformer::FoldedTransformer(const ModelDescription& model, int index, d
     paddedWidth = padded(width);
 
     for (int l = 0; l < sizes.layers; l++)
-        layers.push_back(foldLayer(tensors, l, l + 1 == sizes.layers));
-    readout = foldReadout(tensors, layerName(sizes.layers - 1));
-    const FoldedAttention first(tensors, layerName(0), heads, headSize);
-    for (const std::vector<int>& features : kinds)
-        molecules.push_back(foldMolecule(first, embedNodes(model, expert, t, tensors, features),
-                                         layerNormEpsilon, heads, headSize));
+        layers.push_back(foldLayer(tensors, l, hasEnergy && l + 1 == sizes.layers));
+    if (hasEnergy)
+        readout = foldReadout(tensors, layerName(sizes.layers - 1));
+    else
+        scoreReadout = foldScoreReadout(tensors);
     columnMask = AlignedArray(std::vector<double>(hidden, 1.0));
+    setTime(t);
+}
+
+void FoldedTransformer::setTime(double t) {
+    const std::vector<double> share = first.timeWeight * computeTimeFeatures(expert, t);
+    molecules.clear();
+    for (Matrix nodes : first.nodes) {
+        for (int i = 0; i < numBeads; i++)
+            for (int c = 0; c < hidden; c++)
+                nodes(i, c) += share[c];
+        molecules.push_back(foldMolecule(nodes));
+    }
+}
+
+/** Nodes stand padded in the workspace, and the padding meets rows of zeros. */
+PackedDense FoldedTransformer::foldScoreReadout(const ExpertTensors& tensors) const {
+    const Matrix weight = tensors.matrix("readout.weight").transposed();
+    const int step = padded(hidden);
+    AffineMap map{Matrix(numBeads * step, 3 * numBeads), tensors.vector("readout.bias")};
+    for (int i = 0; i < numBeads; i++)
+        map.matrix.set(i * step, 0, weight.rowRange(i * hidden, hidden));
+    return pack(map);
 }
 
 FoldedLayer FoldedTransformer::foldLayer(const ExpertTensors& tensors, int index, bool last) const {
@@ -215,6 +249,7 @@ std::size_t FoldedTransformer::getNumBytes() const {
              {&layer.project.matrix, &layer.projectBack, &layer.output.matrix, &layer.outputBack,
               &layer.expand.matrix, &layer.expandBack, &layer.contract.matrix, &layer.contractBack})
             bytes += matrix->getNumBytes();
+    bytes += scoreReadout.matrix.getNumBytes();
     for (const FoldedMolecule& molecule : molecules)
         bytes += molecule.output.matrix.getNumBytes() + molecule.outputBack.getNumBytes() +
                  sizeof(float) * numBeads * (padded(hidden) + heads * padded(numBeads) + padded(3 * heads));

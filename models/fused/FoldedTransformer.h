@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "AlignedArray.h"
+#include "FoldedAttention.h"
 #include "PackedMatrix.h"
 #include "openmmscore/models/ModelDescription.h"
 
@@ -46,7 +47,8 @@ struct FoldedLayer {
     AlignedArray gateNew, gateOld;
     PackedDense expand;
     PackedMatrix expandBack;
-    /** Not in the last layer, where only two projections of the result are needed (FoldedReadout). */
+    /** Not in the last layer of an energy head, where two projections of the result suffice (FoldedReadout).
+     */
     PackedDense contract;
     PackedMatrix contractBack;
     AlignedArray feedForwardGateNew, feedForwardGateOld;
@@ -66,6 +68,16 @@ struct FoldedReadout {
     double bias = 0;
 };
 
+/** What is left of the first layer in float64, to fold it at another time. */
+struct FirstLayer {
+    FoldedAttention attention;
+    /** FoldedAttention::queryToPosition() and positionToOutput(). */
+    Matrix queryToPosition, positionToOutput;
+    /** Embedded nodes of each kind of molecule without, and the matrix of, time features. */
+    std::vector<Matrix> nodes;
+    Matrix timeWeight;
+};
+
 /** What the first layer needs for one kind of molecule: a distinct set of features. */
 struct FoldedMolecule {
     /** Nodes before the first layer, [n, padded(hidden)]. */
@@ -76,17 +88,21 @@ struct FoldedMolecule {
     PackedMatrix outputBack;
 };
 
-/** A graph transformer with an energy head at one diffusion time. Folded in float64, kept in float32. */
+/** A graph transformer at one diffusion time. Folded in float64, kept in float32. */
 struct FoldedTransformer {
     int numBeads, hidden, heads, headSize, feedForward;
     double layerNormEpsilon;
     Gelu gelu;
     /** Whether layers after the first have merged heads. */
     bool merged;
+    bool hasEnergy;
     /** Width of one head's queries: hidden (merged) or headSize (direct), without and with padding. */
     int width, paddedWidth;
     std::vector<FoldedLayer> layers;
+    /** Of an energy head. */
     FoldedReadout readout;
+    /** Of a score head: all nodes of a molecule with their padding -> 3N numbers. */
+    PackedDense scoreReadout;
     std::vector<FoldedMolecule> molecules;
     /** 1 for each of the `hidden` true columns, then 0. */
     AlignedArray columnMask;
@@ -99,12 +115,19 @@ struct FoldedTransformer {
                       const std::vector<std::vector<double>>& tensors,
                       const std::vector<std::vector<int>>& kinds);
 
+    /** Fold the first layer at another time. */
+    void setTime(double t);
     /** @return how many bytes all matrices take */
     std::size_t getNumBytes() const;
 
 private:
+    FoldedMolecule foldMolecule(const Matrix& nodes) const;
+    PackedDense foldScoreReadout(const ExpertTensors& tensors) const;
     FoldedLayer foldLayer(const ExpertTensors& tensors, int index, bool last) const;
     FoldedReadout foldReadout(const ExpertTensors& tensors, const std::string& lastLayer) const;
+
+    ExpertDescription expert;
+    FirstLayer first;
 };
 
 } // namespace OpenMMScore

@@ -2,6 +2,7 @@
 #define OPENMMSCORE_FUSED_FUSEDEVALUATOR_H_
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "FusedNetwork.h"
@@ -9,36 +10,45 @@
 
 namespace OpenMMScore {
 
-/** Cuts calls into blocks of nearly equal size and gives each thread its own workspace. */
+/** Cuts calls into blocks of nearly equal size and gives each thread its own workspaces. */
 class FusedEvaluator : public FastEvaluator {
 public:
-    /**
-     * @param kinds   of each molecule
-     * @param factor  between the network's output and the reduced energy
-     */
-    FusedEvaluator(std::unique_ptr<FusedNetwork> network, std::vector<int> kinds, int numCoordinates,
-                   double factor, int numThreads);
+    /** The arguments are createFastEvaluator()'s. */
+    FusedEvaluator(const ScoreModel& model, double t, std::span<const int> features, int numMolecules,
+                   int numThreads);
 
     int getNumMolecules() const override { return static_cast<int>(kinds.size()); }
     int getNumCoordinates() const override { return numCoordinates; }
     int getBlockSize() const override { return blockSize; }
-    bool hasEnergy() const override { return true; }
+    bool hasEnergy() const override { return conservative; }
     void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
                   double* scores) override;
-    double getOperationsPerMolecule() const override { return network->getOperationsPerMolecule(); }
-    std::size_t getNumWeightBytes() const override { return network->getNumBytes(); }
-    std::size_t getNumThreadBytes() const override { return threads[0].workspace->getNumBytes(); }
+    bool setTime(const ScoreModel& model, double t) override;
+    double getOperationsPerMolecule() const override;
+    std::size_t getNumWeightBytes() const override;
+    std::size_t getNumThreadBytes() const override;
 
 private:
-    struct Thread {
-        std::unique_ptr<FusedWorkspace> workspace;
-        /** Of one block. */
-        std::vector<double> energies;
+    /** A network that answers at this time; there are two where their intervals meet. */
+    struct Active {
+        int expert;
+        /** Between the network's output and the reduced energy or score, its weight included. */
+        double factor;
+        std::unique_ptr<FusedNetwork> network;
     };
-    std::unique_ptr<FusedNetwork> network;
+    struct Thread {
+        /** One for each active network. */
+        std::vector<std::unique_ptr<FusedWorkspace>> workspaces;
+        /** Of one block. */
+        std::vector<double> energies, gradients;
+    };
+    void evaluateBlock(Thread& own, int first, int count, const double* coordinates, double* energies,
+                       double* scores) const;
+
+    std::vector<Active> networks;
     std::vector<int> kinds;
     int numCoordinates, blockSize;
-    double factor;
+    bool conservative;
     std::vector<Thread> threads;
 };
 

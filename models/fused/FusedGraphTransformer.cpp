@@ -16,9 +16,15 @@ void evaluateTransformer(const FoldedTransformer& network, TransformerWorkspace&
                          const int* kinds, const double* z, double* energies, double* gradients) {
     TransformerPass pass(network, workspace, count, kinds);
     pass.setPositions(z);
-    pass.forward(energies);
-    if (gradients != nullptr)
+    pass.forward();
+    if (network.hasEnergy)
+        pass.readEnergies(energies);
+    if (gradients == nullptr)
+        return;
+    if (network.hasEnergy)
         pass.backward(gradients);
+    else
+        pass.readScores(gradients);
 }
 
 } // namespace HWY_NAMESPACE
@@ -55,6 +61,13 @@ double FusedGraphTransformer::getOperationsPerMolecule() const {
     const double first = 2 * hidden * (n * heads + 3 * heads + 3) + 3 * (6 * n * heads);
     const double later = 2 * (project + output) + 3 * (2 * n * heads * (network.width + 3));
     const double feedForward = 2 * hidden * network.feedForward * (2 * layers - 1);
+    if (!network.hasEnergy) {
+        const double pairs = 2 * n * heads * (network.width + 3);
+        return 2 * n *
+               (hidden * (n * heads + 3 * heads + 3) + 6 * n * heads +
+                (layers - 1) * (project + output + pairs) + 2 * hidden * network.feedForward * layers +
+                3 * n * hidden);
+    }
     return 2 * n * (first + (layers - 1) * later + feedForward);
 }
 

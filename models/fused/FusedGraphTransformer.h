@@ -8,13 +8,15 @@
 
 namespace OpenMMScore {
 
-/** A graph transformer with an energy head in the fused engine. */
+/** A graph transformer in the fused engine. */
 class FusedGraphTransformer : public FusedNetwork {
 public:
     /** The arguments are FoldedTransformer's. */
     FusedGraphTransformer(const ModelDescription& model, int expert, double t,
                           const std::vector<std::vector<double>>& tensors,
                           const std::vector<std::vector<int>>& kinds);
+    bool hasEnergy() const override { return network.hasEnergy; }
+    void setTime(double t) override { network.setTime(t); }
     int getBlockSize() const override;
     std::unique_ptr<FusedWorkspace> createWorkspace(int numMolecules) const override;
     double getOperationsPerMolecule() const override;

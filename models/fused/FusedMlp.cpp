@@ -38,29 +38,35 @@ void evaluateMlp(const FoldedMlp& network, MlpWorkspace& w, int m, const double*
         for (int c = 0; c < d; c++)
             w.inputs[r * w.step + c] = static_cast<float>(z[r * d + c]);
 
-    // Forward; the last layer stays where its slopes belong.
+    // Forward; the last layer of an energy head stays where its slopes belong.
     const float* x = w.inputs;
     for (int l = 0; l <= last; l++) {
         const FoldedMlp::Layer& layer = network.layers[l];
         // Activations take turns in two places: a product must not overwrite what it reads.
-        float* y = l == last ? w.slopes[l] : w.values + (l % 2) * w.valuesSize;
+        const bool toReadout = l == last && network.hasEnergy;
+        float* y = toReadout ? w.slopes[l] : w.values + (l % 2) * w.valuesSize;
         multiply(m, x, w.step, layer.matrix, {layer.bias.get(), 0}, y, w.step);
-        if (l < last)
+        if (!toReadout)
             activate<Swish>(m, layer.matrix.getNumColumns(), y, w.slopes[l], w.step);
         x = y;
     }
-    readOutMlp(network, m, w.slopes[last], w.step, energies);
+    if (network.hasEnergy)
+        readOutMlp(network, m, w.slopes[last], w.step, energies);
     if (gradients == nullptr)
         return;
 
-    const float* dy = w.slopes[last];
-    for (int l = last; l > 0; l--) {
-        float* dx = w.values + (l % 2) * w.valuesSize;
-        multiply(m, dy, w.step, network.layers[l].back, {nullptr, 0}, dx, w.step);
-        multiplyBySlopes(m, network.layers[l].back.getNumColumns(), dx, w.slopes[l - 1], w.step);
-        dy = dx;
+    if (network.hasEnergy) {
+        const float* dy = w.slopes[last];
+        for (int l = last; l > 0; l--) {
+            float* dx = w.values + (l % 2) * w.valuesSize;
+            multiply(m, dy, w.step, network.layers[l].back, {nullptr, 0}, dx, w.step);
+            multiplyBySlopes(m, network.layers[l].back.getNumColumns(), dx, w.slopes[l - 1], w.step);
+            dy = dx;
+        }
+        multiply(m, dy, w.step, network.layers[0].back, {nullptr, 0}, w.inputs, w.step);
     }
-    multiply(m, dy, w.step, network.layers[0].back, {nullptr, 0}, w.inputs, w.step);
+    else
+        multiply(m, x, w.step, network.scoreReadout, {network.scoreBias.get(), 0}, w.inputs, w.step);
     for (int r = 0; r < m; r++)
         for (int c = 0; c < d; c++)
             gradients[r * d + c] = w.inputs[r * w.step + c];
@@ -82,27 +88,38 @@ HWY_EXPORT(evaluateMlp);
 
 FoldedMlp::FoldedMlp(const ModelDescription& model, int index, double t,
                      const std::vector<std::vector<double>>& values)
-    : numInputs(model.getNumCoordinates()) {
-    const ExpertDescription& expert = model.experts[index];
+    : numInputs(model.getNumCoordinates()), hasEnergy(model.experts[index].head == Head::Energy),
+      expert(model.experts[index]) {
     const ExpertTensors tensors(model, index, values);
-    const std::vector<double> time = computeTimeFeatures(expert, t);
     const int numHidden = static_cast<int>(expert.mlp.hidden.size());
     for (int l = 0; l < numHidden; l++) {
         const std::string name = "layers." + std::to_string(l);
         Matrix weight = tensors.matrix(name + ".weight");
         std::vector<double> bias = tensors.vector(name + ".bias");
         if (l == 0) {
-            const std::vector<double> share =
-                weight.columnRange(numInputs, static_cast<int>(time.size())) * time;
-            for (std::size_t i = 0; i < bias.size(); i++)
-                bias[i] += share[i];
+            firstBias = bias;
+            timeWeight = weight.columnRange(numInputs, weight.getNumColumns() - numInputs);
             weight = weight.columnRange(0, numInputs);
         }
         layers.push_back({PackedMatrix(weight.transposed()), AlignedArray(bias), PackedMatrix(weight)});
     }
     const std::string last = "layers." + std::to_string(numHidden);
-    readout = AlignedArray(tensors.vector(last + ".weight"));
-    readoutBias = tensors.vector(last + ".bias")[0];
+    if (hasEnergy) {
+        readout = AlignedArray(tensors.vector(last + ".weight"));
+        readoutBias = tensors.vector(last + ".bias")[0];
+    }
+    else {
+        scoreReadout = PackedMatrix(tensors.matrix(last + ".weight").transposed());
+        scoreBias = AlignedArray(tensors.vector(last + ".bias"));
+    }
+    setTime(t);
+}
+
+void FoldedMlp::setTime(double t) {
+    std::vector<double> bias = timeWeight * computeTimeFeatures(expert, t);
+    for (std::size_t i = 0; i < bias.size(); i++)
+        bias[i] += firstBias[i];
+    layers[0].bias = AlignedArray(bias);
 }
 
 MlpWorkspace::MlpWorkspace(const FoldedMlp& network, int numMolecules) {
@@ -133,7 +150,7 @@ double FusedMlp::getOperationsPerMolecule() const {
         products += in * layer.back.getNumRows();
         in = layer.back.getNumRows();
     }
-    return 4 * products;
+    return network.hasEnergy ? 4 * products : 2 * (products + in * network.numInputs);
 }
 
 std::size_t FusedMlp::getNumBytes() const {

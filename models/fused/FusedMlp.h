@@ -10,7 +10,7 @@
 
 namespace OpenMMScore {
 
-/** A perceptron with an energy head at one diffusion time: the time features' share is in the first bias. */
+/** A perceptron at one diffusion time: the time features' share is in the first bias. */
 struct FoldedMlp {
     struct Layer {
         /** [in, out], its bias, and [out, in] */
@@ -21,11 +21,22 @@ struct FoldedMlp {
     int numInputs;
     /** The hidden layers. */
     std::vector<Layer> layers;
+    bool hasEnergy;
+    /** The last layer: of an energy head, a row and a number; of a score head, a matrix and its bias. */
     AlignedArray readout;
-    double readoutBias;
+    double readoutBias = 0;
+    PackedMatrix scoreReadout;
+    AlignedArray scoreBias;
 
     FoldedMlp(const ModelDescription& model, int expert, double t,
               const std::vector<std::vector<double>>& tensors);
+    void setTime(double t);
+
+private:
+    ExpertDescription expert;
+    /** The first layer's bias without, and its matrix of, time features. */
+    std::vector<double> firstBias;
+    Matrix timeWeight;
 };
 
 /** A perceptron in the fused engine; a molecule is a row. */
@@ -35,6 +46,8 @@ public:
     FusedMlp(const ModelDescription& model, int expert, double t,
              const std::vector<std::vector<double>>& tensors)
         : network(model, expert, t, tensors) {}
+    bool hasEnergy() const override { return network.hasEnergy; }
+    void setTime(double t) override { network.setTime(t); }
     int getBlockSize() const override;
     std::unique_ptr<FusedWorkspace> createWorkspace(int numMolecules) const override;
     double getOperationsPerMolecule() const override;

@@ -45,7 +45,7 @@ std::size_t TransformerWorkspace::layOut(const FoldedTransformer& network, std::
         layer.weights = take(rows * (l == 0 ? firstWeightStep : weightStep));
         takeGate(layer.attentionGate);
         layer.slopes = take(rows * wideStep);
-        if (l + 1 < layers.size())
+        if (l + 1 < layers.size() || !network.hasEnergy)
             takeGate(layer.feedForwardGate);
     }
     positionRows = take(rows * 4);

@@ -35,7 +35,7 @@ public:
         float* weights = nullptr;
         /** Slopes of the activation, or, in the last layer, gradients before it. Shape [rows, wideStep] */
         float* slopes = nullptr;
-        /** The second is not in the last layer. */
+        /** The second is not in the last layer of an energy head. */
         GateTape attentionGate, feedForwardGate;
     };
     std::vector<LayerTape> layers;

@@ -45,7 +45,8 @@ public:
         }
     }
 
-    void forward(double* energies) {
+    /** Up to the end of the last layer; of an energy head, up to its last activation. */
+    void forward() {
         for (int l = 0; l < numLayers; l++) {
             const FoldedLayer& layer = net.layers[l];
             const TransformerWorkspace::LayerTape& tape = w.layers[l];
@@ -55,7 +56,7 @@ public:
                 attend(l);
             gateAndNormalize(node, rows, w.branch, layer.gateNew.get(), layer.gateOld.get(), w.nodes,
                              w.nodeStep, tape.attentionGate);
-            const bool last = l == numLayers - 1;
+            const bool last = net.hasEnergy && l == numLayers - 1;
             float* hidden = last ? tape.slopes : w.wide;
             multiply(rows, tape.attentionGate.normalized, w.nodeStep, layer.expand.matrix,
                      {layer.expand.bias.get(), 0}, hidden, w.wideStep);
@@ -70,6 +71,9 @@ public:
             gateAndNormalize(node, rows, w.branch, layer.feedForwardGateNew.get(),
                              layer.feedForwardGateOld.get(), w.nodes, w.nodeStep, tape.feedForwardGate);
         }
+    }
+
+    void readEnergies(double* energies) {
         float* x = w.layers.back().slopes;
         if (net.gelu == Gelu::Tanh)
             readOut<GeluTanh>(net.readout, rows, net.feedForward, x, w.wideStep, node.paddedWidth, w.nodes,
@@ -82,6 +86,15 @@ public:
             for (int i = 0; i < net.numBeads; i++)
                 energies[m] += w.energies[m * net.numBeads + i];
         }
+    }
+
+    void readScores(double* scores) {
+        const int n = net.numBeads, step = padded(3 * n);
+        multiply(molecules, w.nodes, n * w.nodeStep, net.scoreReadout.matrix,
+                 {net.scoreReadout.bias.get(), 0}, w.wide, step);
+        for (int m = 0; m < molecules; m++)
+            for (int c = 0; c < 3 * n; c++)
+                scores[3 * n * m + c] = w.wide[m * step + c];
     }
 
     void backward(double* gradients) {

@@ -44,7 +44,8 @@ struct Results {
 inline Results evaluateAll(Evaluator& evaluator, const std::vector<double>& z) {
     const int count = evaluator.getNumMolecules();
     Results results{std::vector<double>(count), std::vector<double>(z.size())};
-    evaluator.evaluate(0, 0, count, z.data(), results.energies.data(), results.scores.data());
+    evaluator.evaluate(0, 0, count, z.data(), evaluator.hasEnergy() ? results.energies.data() : nullptr,
+                       results.scores.data());
     return results;
 }
 
@@ -59,10 +60,11 @@ inline double largest(const std::vector<double>& values) {
 struct TransformerCase {
     int beads, hidden, layers, batch, heads = 8, headSize = 64, feedForward = 0;
     Gelu gelu = Gelu::Tanh;
+    Head head = Head::Energy;
 };
 
 inline ExpertDescription expertOf(const TransformerCase& c) {
-    ExpertDescription expert = transformerExpert(c.hidden, c.layers, 0, 1);
+    ExpertDescription expert = transformerExpert(c.hidden, c.layers, 0, 1, c.head);
     GraphTransformerDescription& sizes = expert.graphTransformer;
     sizes.heads = c.heads;
     sizes.headSize = c.headSize;

@@ -17,7 +17,7 @@ void expectAgreement(const ScoreModel& model, double t, const std::vector<int>& 
     const std::vector<double> z = waves(batch, model.getDescription().getNumCoordinates());
     const Results expected = evaluateAll(*model.createEvaluator(t, features, batch), z);
     const auto fast = createFastEvaluator(model, t, features, batch, 1);
-    ASSERT_NE(nullptr, dynamic_cast<FastEvaluator*>(fast.get()));
+    ASSERT_EQ(model.hasEnergy(t), fast->hasEnergy());
     const double scale = std::max(1.0, largest(expected.scores));
     energyScale = std::max(energyScale, largest(expected.energies));
     forEachInstructionSet([&](const std::string& name) {
@@ -43,7 +43,8 @@ std::string caseName(const ::testing::TestParamInfo<TransformerCase>& info) {
     const TransformerCase& c = info.param;
     return "N" + std::to_string(c.beads) + "H" + std::to_string(c.hidden) + "L" + std::to_string(c.layers) +
            "B" + std::to_string(c.batch) + "heads" + std::to_string(c.heads) + "x" +
-           std::to_string(c.headSize) + (c.gelu == Gelu::Erf ? "Erf" : "");
+           std::to_string(c.headSize) + (c.gelu == Gelu::Erf ? "Erf" : "") +
+           (c.head == Head::Score ? "Score" : "");
 }
 
 // Every number of beads up to 13 and two large ones, every width with each of two numbers of layers, batches
@@ -77,6 +78,13 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(ErfGelu, FusedTransformer,
                          ::testing::Values(TransformerCase{5, 96, 2, 6, 8, 64, 0, Gelu::Erf},
                                            TransformerCase{10, 40, 1, 2, 8, 64, 0, Gelu::Erf}),
+                         caseName);
+
+INSTANTIATE_TEST_SUITE_P(ScoreHead, FusedTransformer,
+                         ::testing::Values(TransformerCase{1, 8, 1, 17, 8, 64, 0, Gelu::Tanh, Head::Score},
+                                           TransformerCase{5, 96, 2, 13, 8, 64, 0, Gelu::Tanh, Head::Score},
+                                           TransformerCase{6, 100, 3, 11, 5, 33, 0, Gelu::Erf, Head::Score},
+                                           TransformerCase{28, 24, 1, 3, 8, 64, 0, Gelu::Tanh, Head::Score}),
                          caseName);
 
 TEST(FusedEvaluator, KeepsSignScalingAndLinearTime) {
@@ -119,11 +127,14 @@ TEST(FusedEvaluator, MlpAgreesWithThePlainEngine) {
         for (const auto& hidden : widths)
             for (int batch : {1, 5, 90}) {
                 SCOPED_TRACE("d = " + std::to_string(d) + ", first width " + std::to_string(hidden[0]));
-                const auto model = makeModel(describe(vector, d, {mlpExpert(hidden, 0, 0.1)}));
                 double links = d;
                 for (int width : hidden)
                     links += 2 * width;
-                expectAgreement(*model, 0.03, {}, batch, 16 * std::sqrt(links) * std::ldexp(1.0, -24), 1.0);
+                for (Head head : {Head::Energy, Head::Score}) {
+                    const auto model = makeModel(describe(vector, d, {mlpExpert(hidden, 0, 0.1, head)}));
+                    expectAgreement(*model, 0.03, {}, batch, 16 * std::sqrt(links) * std::ldexp(1.0, -24),
+                                    1.0);
+                }
             }
 }
 
@@ -136,15 +147,44 @@ TEST(FusedEvaluator, UsesTheExpertOfItsTime) {
     expectAgreement(*model, -3, {}, 4, 1e-5, 1.0);
 }
 
-TEST(FusedEvaluator, LeavesScoresAndSharedTimesToThePlainEngine) {
+TEST(FusedEvaluator, AveragesTwoExpertsWhereTheyMeet) {
     const auto model = makeModel(describe(
         vector, 2,
         {mlpExpert({16, 16}, 0.6, 1), mlpExpert({8}, 0.1, 0.6), mlpExpert({24, 24}, 0, 0.1, Head::Score)}));
-    for (double t : {0.05, 0.6}) {
-        const auto evaluator = createFastEvaluator(*model, t, {}, 3, 1);
-        EXPECT_EQ(nullptr, dynamic_cast<FastEvaluator*>(evaluator.get()));
-        EXPECT_EQ(t > 0.1, evaluator->hasEnergy());
+    for (double t : {0.05, 0.6, 0.1})
+        expectAgreement(*model, t, {}, 3, 1e-5, 1.0);
+    std::vector<double> z = waves(3, 2), energies(3);
+    EXPECT_THROW(createFastEvaluator(*model, 0.1, {}, 3, 1)->evaluate(0, 0, 3, z.data(), energies.data(), {}),
+                 ShapeError);
+}
+
+/** Moved on from one time to another, an evaluator gives what a new one would, bit for bit. */
+void expectMoved(const ScoreModel& model, double from, double to, const std::vector<int>& features) {
+    const std::vector<double> z = waves(4, model.getDescription().getNumCoordinates());
+    const auto moved = createFastEvaluator(model, from, features, 4, 1);
+    ASSERT_TRUE(moved->setTime(model, to));
+    const Results found = evaluateAll(*moved, z);
+    EXPECT_EQ(evaluateAll(*createFastEvaluator(model, to, features, 4, 1), z).scores, found.scores);
+    EXPECT_NE(evaluateAll(*createFastEvaluator(model, from, features, 4, 1), z).scores, found.scores);
+}
+
+TEST(FusedEvaluator, GoesOnToAnotherTime) {
+    for (Head head : {Head::Energy, Head::Score}) {
+        const TransformerCase c{5, 24, 2, 4, 8, 64, 0, Gelu::Tanh, head};
+        ModelDescription description = describe(particles, c.beads, {expertOf(c)});
+        expectMoved(*makeModel(description), 0.2, 0.7, {});
+        description.features = {{"residue", 5}};
+        description.experts[0].graphTransformer.embeddingWidth = 6;
+        expectMoved(*makeModel(description), 0.2, 0.7,
+                    {0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 1, 2, 3, 4, 1, 1, 1, 1, 1});
+        expectMoved(*makeModel(describe(vector, 3, {mlpExpert({24, 24}, 0, 1, head)})), 0.2, 0.7, {});
     }
+    const auto mixture =
+        makeModel(describe(vector, 2, {mlpExpert({16}, 0.5, 1), mlpExpert({16}, 0, 0.5, Head::Score)}));
+    const auto evaluator = createFastEvaluator(*mixture, 0.7, {}, 1, 1);
+    EXPECT_FALSE(evaluator->setTime(*mixture, 0.5));
+    EXPECT_FALSE(evaluator->setTime(*mixture, 0.3));
+    EXPECT_TRUE(evaluator->setTime(*mixture, 0.9));
 }
 
 TEST(FusedEvaluator, EnergiesAndScoresCanBeLeftOut) {

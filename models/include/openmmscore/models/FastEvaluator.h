@@ -21,6 +21,16 @@ namespace OpenMMScore {
 class FastEvaluator : public Evaluator {
 public:
     /**
+     * Go on to another diffusion time: only what depends on it is folded again, which for a sampler that
+     * visits a thousand times is a small part of the cost of the first folding.
+     *
+     * @param model  the one that this evaluator was made for
+     * @param t      diffusion time; times outside the model's interval count as its nearest end
+     * @return false, and nothing has changed, if other experts than so far answer at t
+     * @throws ShapeError  as ScoreModel::createEvaluator() does
+     */
+    virtual bool setTime(const ScoreModel& model, double t) = 0;
+    /**
      * @return floating-point operations of one molecule's energy and score, a multiply-add counting as two:
      *         matrix products of the folded network only, not what folding has saved, nor activations
      */
@@ -32,20 +42,18 @@ public:
 };
 
 /**
- * Prepare the evaluation of a fixed set of molecules at a fixed diffusion time with the fastest engine there
- * is for it: a FastEvaluator if one expert answers at t and it has an energy head; else (two experts share t,
- * or there is only a score) what ScoreModel::createEvaluator() gives.
+ * Prepare the evaluation of a fixed set of molecules at one diffusion time with the fused engine.
  *
- * @param model         need not outlive the result, unless that is the plain engine's
+ * @param model         need not outlive the result
  * @param t             diffusion time; times outside the model's interval count as its nearest end
  * @param features      shape [numMolecules, count, features]; empty for a model without features
  * @param numMolecules  how many molecules there are
  * @param numThreads    how many threads may evaluate at once, each with its own index
  * @throws ShapeError  as ScoreModel::createEvaluator() does
  */
-std::unique_ptr<Evaluator> createFastEvaluator(const ScoreModel& model, double t,
-                                               std::span<const int> features, int numMolecules,
-                                               int numThreads);
+std::unique_ptr<FastEvaluator> createFastEvaluator(const ScoreModel& model, double t,
+                                                   std::span<const int> features, int numMolecules,
+                                                   int numThreads);
 
 } // namespace OpenMMScore
 
