@@ -8,6 +8,7 @@
 #include <OpenMM.h>
 #include <openmm/serialization/XmlSerializer.h>
 
+#include "DiffusionHandle.h"
 #include "ModelHandle.h"
 #include "WeightsHandle.h"
 #include "openmmscore/BoltzmannTarget.h"
@@ -60,6 +61,7 @@ def _cast(cls, plain):
 %constant char* swigRuntimeVersion = SWIG_RUNTIME_VERSION;
 
 %include "model.i"
+%include "diffusion.i"
 %include "proposal.i"
 %include "scoreforce.i"
 %include "scorelangevinintegrator.i"

@@ -31,6 +31,7 @@ from ._plugins import loadPlugins as _loadPlugins  # noqa: E402
 #: there is no driver for its device. Empty on a machine where all is well.
 pluginLoadFailures: list[str] = _loadPlugins()
 
+from .diffusion import DiffusionDensity, DiffusionSampler, DiffusionSamples  # noqa: E402
 from .model import Model  # noqa: E402
 from .plugin import ScoreForce, ScoreLangevinIntegrator  # noqa: E402
 from .reporters import MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
@@ -41,6 +42,9 @@ from .target import BoltzmannTarget, FrameStatus, TargetEnergies  # noqa: E402
 __version__ = _buildinfo.version
 __all__ = [
     "BoltzmannTarget",
+    "DiffusionDensity",
+    "DiffusionSampler",
+    "DiffusionSamples",
     "FrameStatus",
     "GaussianMixtureProposal",
     "Model",

@@ -16,7 +16,14 @@ namespace OpenMMScore {
 class LangevinNoise {
 public:
     /** What a draw is for; draws for different purposes are independent. */
-    enum class Purpose : std::uint32_t { Kick = 0, SecondKick = 1, Acceptance = 2 };
+    enum class Purpose : std::uint32_t {
+        Kick = 0,
+        SecondKick = 1,
+        Acceptance = 2,
+        /** Of a sampler that takes noise back to data; a step is one of its updates. */
+        DiffusionStart = 8,
+        Diffusion = 9
+    };
 
     explicit LangevinNoise(std::uint64_t seed = 0) : seed(seed) {}
 

@@ -1,0 +1,54 @@
+#ifndef OPENMMSCORE_PYTHON_DIFFUSIONHANDLE_H_
+#define OPENMMSCORE_PYTHON_DIFFUSIONHANDLE_H_
+
+#include <string>
+#include <vector>
+
+#include "ModelHandle.h"
+#include "openmmscore/sampling/ProbabilityFlow.h"
+#include "openmmscore/sampling/ReverseDiffusion.h"
+
+namespace OpenMMScore {
+
+/** What openmmscore.DiffusionSampler holds of C++. Arrays arrive as addresses, see ModelHandle. */
+class DiffusionHandle {
+public:
+    /**
+     * @param method  "euler-maruyama", "ancestral", or empty for the one that is published for the schedule
+     */
+    DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
+                    const std::string& method, int numThreads, bool plain);
+
+    std::string getMethod() const;
+    int getNumUpdates() const { return sampler.getNumUpdates(); }
+    double getTime(int update) const { return sampler.getUpdate(update).time; }
+    /** See ReverseDiffusion; z has the shape [count, coordinates]. */
+    void drawStart(int seed, long long first, int count, double* z) const;
+    void advance(int seed, long long first, int count, double* z, int fromUpdate, int toUpdate);
+    void replay(int update, int count, double* z, const double* noise);
+
+private:
+    ReverseDiffusion::Method method;
+    ReverseDiffusion sampler;
+};
+
+/** What openmmscore.DiffusionDensity holds of C++. */
+class FlowHandle {
+public:
+    FlowHandle(const ModelHandle& model, const std::vector<int>& features, double endTime, int numSteps,
+               int numThreads);
+
+    int getNumSteps() const { return flow.getNumSteps(); }
+    /** See ProbabilityFlow; z has the shape [count, coordinates], logDensity [count]. */
+    void drawStart(int seed, long long first, int count, double* z, double* logDensity) const;
+    void generate(int count, double* z, double* logDensity, int fromStep, int toStep);
+    void absorb(int count, double* z, double* logDensity, int fromStep, int toStep);
+    void addPrior(int count, const double* z, double* logDensity) const;
+
+private:
+    ProbabilityFlow flow;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_PYTHON_DIFFUSIONHANDLE_H_
