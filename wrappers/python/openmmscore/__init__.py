@@ -35,12 +35,19 @@ from .diffusion import DiffusionDensity, DiffusionSampler, DiffusionSamples  # n
 from .model import Model  # noqa: E402
 from .plugin import ScoreForce, ScoreLangevinIntegrator  # noqa: E402
 from .reporters import MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
-from .sampling import GaussianMixtureProposal, Proposal, loadProposal  # noqa: E402
+from .sampling import (  # noqa: E402
+    BoltzmannSampler,
+    GaussianMixtureProposal,
+    Proposal,
+    WeightedSamples,
+    loadProposal,
+)
 from .system import createSystem, repeatPositions  # noqa: E402
 from .target import BoltzmannTarget, FrameStatus, TargetEnergies  # noqa: E402
 
 __version__ = _buildinfo.version
 __all__ = [
+    "BoltzmannSampler",
     "BoltzmannTarget",
     "DiffusionDensity",
     "DiffusionSampler",
@@ -54,6 +61,7 @@ __all__ = [
     "ScoreForce",
     "ScoreLangevinIntegrator",
     "TargetEnergies",
+    "WeightedSamples",
     "createSystem",
     "loadProposal",
     "pluginLoadFailures",

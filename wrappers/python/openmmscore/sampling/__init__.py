@@ -6,19 +6,25 @@ from .annealingmoves import hmc, mala, towards, ula, withinBand
 from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
 from .freeenergy import Mbar, bar, mbar
 from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal, loadProposal
+from .sampler import BoltzmannSampler
+from .samples import WeightedSamples
+from .summary import SampleSummary
 from .weights import Weights, resample
 
 __all__ = [
     "AffineCouplingProposal",
     "AnnealedSampler",
     "AnnealedSamples",
+    "BoltzmannSampler",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",
     "Mbar",
     "Proposal",
+    "SampleSummary",
     "WeightSummary",
     "WeightWarning",
+    "WeightedSamples",
     "Weights",
     "bar",
     "hmc",
