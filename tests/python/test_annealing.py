@@ -1,5 +1,8 @@
 """Annealing on problems whose answers are known: averages and log Z within 5 standard errors."""
 
+import pathlib
+import re
+
 import numpy as np
 import openmm
 import openmmscore
@@ -430,3 +433,16 @@ def test_aSystemIsATarget():
     two = GaussianMixtureProposal(None, np.zeros((1, 2, 3)), 1.0)
     with pytest.raises(openmm.OpenMMException, match="proposal has 2 particles, the target's System 1"):
         AnnealedSampler(two, target)
+
+
+def test_theExampleOfTheDocumentationIsRight(capsys):
+    page = pathlib.Path(__file__).parents[2] / "docs" / "annealing.md"
+    names = {}
+    exec(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)[0], names)
+    axis = np.linspace(-3, 3, 100001)
+    weight = np.exp(-(8 * (axis**2 - 1) ** 2 + 2 * axis))
+    logZ = 4 * (np.log(weight.sum() * (axis[1] - axis[0])) + np.log(np.pi / 10))
+    expectWithin(names["result"].logZ, names["result"].logZError, logZ)
+    expectWithin(names["mean"], names["error"], weight @ axis / weight.sum())
+    assert names["direct"].effectiveSampleSize() < 5
+    assert "warning" not in capsys.readouterr().out

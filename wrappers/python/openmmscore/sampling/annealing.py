@@ -37,9 +37,9 @@ class AnnealedSampler:
     left then are kept, all constants included: their mean is the target's configuration integral in nm^3N.
 
     Step sizes adapt between levels only, to the acceptance of the level before. A level's moves thus do not
-    depend on where they lead, and each of them keeps pi_l. That the ladder, resampling and step sizes look
-    at the population makes log Z consistent (the error falls with the number of walkers) instead of
-    exactly unbiased; fixed ``levels`` and a move with ``adapt=None`` restore that.
+    depend on where they lead, and each of them keeps pi_l. That the ladder and step sizes look at the
+    population makes log Z consistent (the error falls with the number of walkers) instead of exactly
+    unbiased; fixed ``levels`` and a move with ``adapt=None`` restore that.
 
     A System without external forces does not care where it is: for a proposal of absolute positions
     give ``centreOfMass``, which makes a normal distribution of centroids part of the target. For one of
