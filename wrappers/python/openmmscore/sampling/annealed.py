@@ -195,9 +195,7 @@ class AnnealedSamples:
             )
         # Beyond, errors were found to be too small by a third and more (docs/annealing.md).
         if self.logZError > 0.25:
-            rows.append(
-                ("warning", "log Z is uncertain; use more moves per level, levels or walkers")
-            )
+            rows.append(("warning", "log Z is uncertain; use more moves per level, levels or walkers"))
         if self.effectiveSampleSize < 100:
             rows.append(
                 ("warning", "fewer than 100 effective samples: averages and their errors are not reliable")
