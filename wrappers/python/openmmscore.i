@@ -12,6 +12,7 @@
 #include "ModelHandle.h"
 #include "WeightsHandle.h"
 #include "openmmscore/BoltzmannTarget.h"
+#include "openmmscore/MonteCarloFlowMove.h"
 #include "openmmscore/ScoreForce.h"
 #include "openmmscore/ScoreLangevinIntegrator.h"
 %}
@@ -22,6 +23,7 @@
 %include "typemaps.i"
 
 %pythoncode %{
+import os
 import time
 
 import numpy
@@ -64,6 +66,7 @@ def _cast(cls, plain):
 %include "diffusion.i"
 %include "proposal.i"
 %include "scoreforce.i"
+%include "montecarloflowmove.i"
 %include "scorelangevinintegrator.i"
 %include "boltzmanntarget.i"
 %include "sampling.i"

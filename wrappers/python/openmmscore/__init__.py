@@ -33,8 +33,8 @@ pluginLoadFailures: list[str] = _loadPlugins()
 
 from .diffusion import DiffusionDensity, DiffusionSampler, DiffusionSamples  # noqa: E402
 from .model import Model  # noqa: E402
-from .plugin import ScoreForce, ScoreLangevinIntegrator  # noqa: E402
-from .reporters import MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
+from .plugin import MonteCarloFlowMove, ScoreForce, ScoreLangevinIntegrator  # noqa: E402
+from .reporters import FlowMoveReporter, MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
 from .sampling import (  # noqa: E402
     BoltzmannSampler,
     GaussianMixtureProposal,
@@ -52,9 +52,11 @@ __all__ = [
     "DiffusionDensity",
     "DiffusionSampler",
     "DiffusionSamples",
+    "FlowMoveReporter",
     "FrameStatus",
     "GaussianMixtureProposal",
     "Model",
+    "MonteCarloFlowMove",
     "MoleculeEnergyReporter",
     "MoleculeTrajectoryReporter",
     "Proposal",

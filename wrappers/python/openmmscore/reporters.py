@@ -12,7 +12,7 @@ import numpy
 import openmm
 from openmm import unit
 
-from .plugin import ScoreForce
+from .plugin import MonteCarloFlowMove, ScoreForce
 
 
 def _findScoreForce(system: openmm.System, name: str) -> ScoreForce:
@@ -64,6 +64,66 @@ class MoleculeEnergyReporter:
         energies = self._force.getMoleculeEnergies(simulation.context).value_in_unit(unit.kilojoules_per_mole)
         time = state.getTime().value_in_unit(unit.picosecond)
         print(f"{simulation.currentStep},{time:.9g},{','.join(f'{e:.9g}' for e in energies)}", file=self._out)
+        self._out.flush()
+
+    def __del__(self) -> None:
+        if getattr(self, "_opened", False) and hasattr(self, "_out"):
+            self._out.close()
+
+
+class FlowMoveReporter:
+    """Writes how the moves of a System's first MonteCarloFlowMove fared, a line per report.
+
+    A line has the step, the time (ps), then of all molecules together since the Context was created or
+    MonteCarloFlowMove.resetStatistics(): moves tried, accepted, invalid, and the mean acceptance probability.
+
+    Parameters
+    ----------
+    file : str, os.PathLike or text file
+        where to write comma-separated values
+    reportInterval : int
+        steps between reports
+    append : bool
+        continue a file that is there instead of starting it anew
+
+    Raises
+    ------
+    openmm.OpenMMException
+        at the first report if the System has no MonteCarloFlowMove
+
+    Example
+    -------
+    >>> simulation.reporters.append(FlowMoveReporter("moves.csv", 10000))
+    """
+
+    def __init__(self, file: str | os.PathLike[str] | IO[str], reportInterval: int, append: bool = False):
+        self._interval = reportInterval
+        self._opened = isinstance(file, (str, os.PathLike))
+        self._append = append
+        self._out: IO[str] = open(file, "a" if append else "w") if self._opened else file  # type: ignore
+        self._force: MonteCarloFlowMove | None = None
+
+    def describeNextReport(self, simulation: Any) -> dict[str, Any]:
+        steps = self._interval - simulation.currentStep % self._interval
+        return {"steps": steps, "periodic": None, "include": []}
+
+    def report(self, simulation: Any, state: openmm.State) -> None:
+        if self._force is None:
+            forces = [f for f in simulation.system.getForces() if MonteCarloFlowMove.isinstance(f)]
+            if not forces:
+                raise openmm.OpenMMException("FlowMoveReporter: the System has no MonteCarloFlowMove")
+            self._force = MonteCarloFlowMove.cast(forces[0])
+            if not self._append:
+                print("#step,time (ps),tried,accepted,invalid,expected acceptance", file=self._out)
+        context = simulation.context
+        time = state.getTime().value_in_unit(unit.picosecond)
+        counts = [self._force.getNumAttempted(context), self._force.getNumAccepted(context)]
+        counts.append(self._force.getNumInvalid(context))
+        print(
+            f"{simulation.currentStep},{time:.9g},{','.join(str(n) for n in counts)},"
+            f"{self._force.getExpectedAcceptance(context):.6g}",
+            file=self._out,
+        )
         self._out.flush()
 
     def __del__(self) -> None:

@@ -5,6 +5,12 @@ from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
 from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
 from .freeenergy import Mbar, bar, mbar
+from .independence import (
+    ChainState,
+    IndependenceChain,
+    IndependenceSampler,
+    integratedAutocorrelationTime,
+)
 from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal, loadProposal
 from .sampler import BoltzmannSampler
 from .samples import WeightedSamples
@@ -16,9 +22,12 @@ __all__ = [
     "AnnealedSampler",
     "AnnealedSamples",
     "BoltzmannSampler",
+    "ChainState",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",
+    "IndependenceChain",
+    "IndependenceSampler",
     "Mbar",
     "Proposal",
     "SampleSummary",
@@ -28,6 +37,7 @@ __all__ = [
     "Weights",
     "bar",
     "hmc",
+    "integratedAutocorrelationTime",
     "loadProposal",
     "mala",
     "mbar",
