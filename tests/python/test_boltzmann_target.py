@@ -350,6 +350,17 @@ def test_scoreForceIsOneForceOfTheSystem(particlePath, positions, platform, tole
     assert result.counts["NonFinitePosition"] == 1
 
 
+def test_shortFormsGiveTheSame():
+    target = BoltzmannTarget(wells(), 300)
+    frames = noisy(np.zeros((3, 3)), 4, 1.0)
+    result = target.evaluate(frames, forces=True, parameters={"k": 2})
+    energies, forces, status = target.energiesAndForces(frames, parameters={"k": 2})
+    assert np.array_equal(energies, result.reducedEnergies) and np.array_equal(forces, result.forces)
+    assert np.array_equal(status, result.status)
+    assert np.array_equal(target.reducedEnergies(frames, parameters={"k": 2}), energies)
+    assert "4 Ok" in repr(result) and "with forces" in repr(result)
+
+
 def test_oneFrameAndNoneAndOtherTypes():
     target = BoltzmannTarget(wells(), 300)
     frames = noisy(np.zeros((3, 3)), 4, 1.0).astype(np.float32)

@@ -273,6 +273,13 @@ class BoltzmannTarget:
         """
         return self.evaluate(positions, **conditions).reducedEnergies
 
+    def energiesAndForces(
+        self, positions: ArrayLike, **conditions: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return reduced energies [n], forces -du/dx [n,N,3] and statuses [n]; arguments are evaluate()'s."""
+        result = self.evaluate(positions, forces=True, **conditions)
+        return result.reducedEnergies, result.forces, result.status
+
     def __repr__(self) -> str:
         return (
             f"<BoltzmannTarget: {self.numParticles} particles at {self._handle.getTemperature():g} K, "

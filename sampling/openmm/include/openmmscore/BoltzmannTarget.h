@@ -70,7 +70,7 @@ public:
         /** [count], K. Null for getTemperature(). */
         const double* temperatures = nullptr;
         /** Names of the global parameters that parameterValues holds; all others have their defaults. */
-        std::vector<std::string> parameters;
+        std::vector<std::string> parameters = {};
         /** [parameters.size(), count]. */
         const double* parameterValues = nullptr;
     };

@@ -4,6 +4,7 @@ from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
 from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
+from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
 from .independence import (
     ChainState,
@@ -23,6 +24,7 @@ __all__ = [
     "AnnealedSamples",
     "BoltzmannSampler",
     "ChainState",
+    "Chirality",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",
@@ -36,6 +38,8 @@ __all__ = [
     "WeightedSamples",
     "Weights",
     "bar",
+    "centroidLogDensity",
+    "centroidLogDensityGradient",
     "hmc",
     "integratedAutocorrelationTime",
     "loadProposal",
