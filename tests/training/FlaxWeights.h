@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,13 +32,13 @@ public:
     at::Tensor tensor(const std::string& name) const {
         const nlohmann::json& entry = header.at(name);
         const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-        const auto dtype = entry.at("dtype") == "F64"   ? at::kDouble
-                           : entry.at("dtype") == "I32" ? at::kInt
-                                                        : at::kFloat;
+        const std::map<std::string, at::ScalarType> dtypes = {
+            {"F64", at::kDouble}, {"F32", at::kFloat}, {"I64", at::kLong}, {"I32", at::kInt}};
+        const auto dtype = dtypes.at(entry.at("dtype").get<std::string>());
         at::Tensor result = at::empty(shape, dtype);
         std::memcpy(result.data_ptr(), bytes.data() + start + entry.at("data_offsets")[0].get<std::size_t>(),
                     result.nbytes());
-        return dtype == at::kInt ? result.to(at::kLong) : result.to(at::kDouble);
+        return result.to(at::isIntegralType(dtype, false) ? at::kLong : at::kDouble);
     }
     bool has(const std::string& name) const { return header.contains(name); }
     double scalar(const std::string& name) const { return tensor(name).item<double>(); }

@@ -104,7 +104,7 @@ TEST(ExponentialMovingAverage, BeginsWithAYoungAverage) {
 
 TEST(Optimizer, FollowsTheReferenceCosine) {
     const at::Tensor expected = ReferenceFile("vp_sde", "").tensor("out64/lr/cosine_K1000");
-    OptimizationConfig settings;
+    StageConfig settings;
     settings.steps = 1000;
     const Optimizer optimizer(at::zeros({3}), settings);
     for (int k = 0; k <= 20; k++)
@@ -112,7 +112,7 @@ TEST(Optimizer, FollowsTheReferenceCosine) {
 }
 
 TEST(Optimizer, FollowsTheCosine) {
-    OptimizationConfig settings;
+    StageConfig settings;
     settings.steps = 1000;
     const Optimizer optimizer(at::zeros({3}), settings);
     EXPECT_DOUBLE_EQ(optimizer.learningRate(0), 3e-4);
@@ -121,7 +121,7 @@ TEST(Optimizer, FollowsTheCosine) {
 }
 
 TEST(Optimizer, TakesAdamWStepsOnClippedGradients) {
-    OptimizationConfig settings;
+    StageConfig settings;
     settings.steps = 10;
     settings.gradientClip = 2.0;
     at::Tensor x = at::ones({1}, at::kDouble);

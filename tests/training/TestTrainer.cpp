@@ -87,10 +87,10 @@ TEST_F(TrainerTest, LinesAfterTheCheckpointAreDroppedFromTheLog) {
 TEST_F(TrainerTest, ThreadsDoNotChangeTheResult) {
     TrainingConfig one = config("one", "precision = \"float32\"\n"), three = config("three");
     // Parts of 80 samples: four of them here.
-    one.training.batchSize = three.training.batchSize = 170;
+    one.stages[0].batchSize = three.stages[0].batchSize = 170;
     one.training.threads = 1;
     three.training.threads = 3;
-    one.training.steps = three.training.steps = 3;
+    one.stages[0].steps = three.stages[0].steps = 3;
     train(one);
     train(three);
     EXPECT_EQ(numbers("one/checkpoint.safetensors"), numbers("three/checkpoint.safetensors"));
@@ -98,7 +98,7 @@ TEST_F(TrainerTest, ThreadsDoNotChangeTheResult) {
 
 TEST_F(TrainerTest, TrainingLowersTheLoss) {
     TrainingConfig run = config("out");
-    run.training.steps = 300;
+    run.stages[0].steps = 300;
     run.output.validationInterval = 10;
     train(run);
     const auto losses = validation("out/log.jsonl");
@@ -137,7 +137,7 @@ TEST_F(TrainerTest, StepsThatAreNotFiniteAreLeftOutAndThenRefused) {
     run.data.unit = 1e35;
     run.measureLengthScale = false;
     run.model.lengthScale = 1e-8;
-    run.training.steps = 100;
+    run.stages[0].steps = 100;
     const std::string message = messageOf([&] { train(run); });
     EXPECT_NE(message.find("20 steps in a row up to step 20"), std::string::npos) << message;
 }
@@ -151,7 +151,7 @@ TEST_F(TrainerTest, RefusesToOverwriteOrToContinueSomethingElse) {
               std::string::npos);
     EXPECT_NE(problem(config("none"), Trainer::Start::Resume).find("no checkpoint"), std::string::npos);
     TrainingConfig other = config("out");
-    other.training.learningRate = 2e-3;
+    other.stages[0].learningRate = 2e-3;
     EXPECT_NE(problem(other, Trainer::Start::Resume).find("training/learning_rate = 0.001"),
               std::string::npos);
     folder.write("chain.npy", npyBytes({201, 4, 3}, wobblingChain(201, 4)));
@@ -177,6 +177,141 @@ TEST_F(TrainerTest, AMissingDeviceIsNamed) {
     // On a machine with LibTorch's CUDA half and a device it trains.
     const bool named = message.find("use device = \"cpu\"") != std::string::npos;
     EXPECT_TRUE(message.empty() || named) << message;
+}
+
+class StagesTest : public TrainerTest {
+protected:
+    void SetUp() override { folder.write("plane.npy", npyBytes({1200, 2}, wobblingChain(200, 4))); }
+    TrainingConfig config(const std::string& output, const std::string& more = "",
+                          const std::string& method = "both") {
+        const std::string run = "method = \"" + method +
+                                "\"\nseed = 2\n[data]\nfile = \"plane.npy\"\ntemperature = 300\n[model]\n"
+                                "architecture = \"mlp\"\nhidden = [8, 8]\n[training]\nsteps = 30\nbatch_size "
+                                "= 40\nema_decay = 0.5\n[output]\ndirectory = \"" +
+                                output +
+                                "\"\ncheckpoint_interval = 3\nvalidation_interval = 4\nlog_interval = 2\n"
+                                "validation_samples = 32\n" +
+                                more;
+        return TrainingConfig::read(folder.write("run.toml", run));
+    }
+    bool trainStage(const TrainingConfig& run, int stage) {
+        return Trainer(run, Trainer::Start::Fresh, stage).run([] { return false; });
+    }
+};
+
+TEST_F(StagesTest, AMixtureIsTrainedExpertByExpert) {
+    EXPECT_TRUE(train(config("out")));
+    const auto model = ScoreModel::load(folder.path("out/model.safetensors"));
+    const ModelDescription& description = model->getDescription();
+    ASSERT_EQ(description.experts.size(), 3u);
+    const auto provenance = nlohmann::json::parse(description.provenance);
+    EXPECT_EQ(provenance["steps"], 30);
+    EXPECT_EQ(provenance["stages"][0]["steps"], 5);
+    EXPECT_EQ(provenance["stages"][2]["steps"], 20);
+    EXPECT_FALSE(provenance["stages"][0].contains("training_fokker_planck_loss"));
+    EXPECT_TRUE(provenance["stages"][2].contains("validation_fokker_planck_loss"));
+    EXPECT_EQ(provenance["data"]["file"], "plane.npy");
+    // Each expert is a model by itself, and gives what it gives in the mixture.
+    const std::vector<double> z = {0.3, -0.2};
+    const auto scoreOf = [&](const ScoreModel& source, double t) {
+        std::vector<double> score(2);
+        source.evaluate(1, z, std::vector<double>{t}, {}, nullptr, score.data());
+        return score;
+    };
+    for (int k = 0; k < 3; k++) {
+        const auto expert = ScoreModel::load(folder.path("out/expert-" + std::to_string(k) + ".safetensors"));
+        const ExpertDescription& part = expert->getDescription().experts.at(0);
+        EXPECT_EQ(part, description.experts[k]);
+        const double t = 0.5 * (part.lowerTime + part.upperTime);
+        EXPECT_EQ(scoreOf(*expert, t), scoreOf(*model, t));
+    }
+}
+
+TEST_F(StagesTest, ResumingAcrossStagesEqualsAnUnbrokenRunBitForBit) {
+    train(config("whole"));
+    // Within the first stage; between the first and the second; within the last.
+    EXPECT_FALSE(train(config("broken"), Trainer::Start::Fresh, 4));
+    EXPECT_FALSE(train(config("broken"), Trainer::Start::Resume, 1));
+    EXPECT_FALSE(train(config("broken"), Trainer::Start::Resume, 12));
+    EXPECT_TRUE(train(config("broken"), Trainer::Start::Resume));
+    EXPECT_EQ(numbers("whole/model.safetensors"), numbers("broken/model.safetensors"));
+    for (const std::string k : {"0", "1", "2"}) {
+        EXPECT_EQ(numbers("whole/checkpoint-" + k + ".safetensors"),
+                  numbers("broken/checkpoint-" + k + ".safetensors"));
+        EXPECT_EQ(validation("whole/log-" + k + ".jsonl"), validation("broken/log-" + k + ".jsonl"));
+    }
+}
+
+TEST_F(StagesTest, OneByOneInAnyOrderGivesTheSameModel) {
+    train(config("whole"));
+    for (int stage : {2, 0, 1}) {
+        EXPECT_FALSE(std::filesystem::exists(folder.path("parts/model.safetensors")));
+        EXPECT_TRUE(trainStage(config("parts"), stage));
+    }
+    EXPECT_EQ(numbers("whole/model.safetensors"), numbers("parts/model.safetensors"));
+    EXPECT_NE(messageOf([&] { trainStage(config("parts"), 1); }).find("--resume"), std::string::npos);
+    EXPECT_NE(messageOf([&] { trainStage(config("none"), 3); }).find("there is no stage 3"),
+              std::string::npos);
+}
+
+TEST_F(StagesTest, AnExpertOfAnotherRunIsRefused) {
+    trainStage(config("out"), 0);
+    trainStage(config("out"), 1);
+    const TrainingConfig other = config("out", "[[stages]]\nhidden = [9]\n[[stages]]\n[[stages]]\n");
+    const std::string message = messageOf([&] { trainStage(other, 2); });
+    EXPECT_NE(message.find("expert-0.safetensors: this expert was trained with another network"),
+              std::string::npos)
+        << message;
+}
+
+TEST_F(StagesTest, StartsFromAnotherModelsWeights) {
+    train(config("first", "[[stages]]\n[[stages]]\n[[stages]]\n"));
+    const std::string start = "start_from = \"first/model.safetensors\"\n";
+    // With next to no learning rate the weights stay where they began.
+    const std::string still = "learning_rate = 1e-30\nweight_decay = 0.0\nsteps = 1\n";
+    const auto from = [&](const std::string& more) {
+        return config("second", "[[stages]]\n" + start + still + "[[stages]]\n" + start + still +
+                                    "[[stages]]\n" + start + still + more);
+    };
+    train(from(""));
+    EXPECT_EQ(numbers("first/model.safetensors"), numbers("second/model.safetensors"));
+    const auto problem = [&](const std::string& more) {
+        return messageOf([&] { train(from(more), Trainer::Start::Overwrite); });
+    };
+    EXPECT_NE(problem("start_expert = 1\n").find("is another network than that of stage 2"),
+              std::string::npos);
+    EXPECT_NE(problem("start_expert = 3\n").find("the file has 3 experts"), std::string::npos);
+    // The expert's own file has but one.
+    train(config("third", "[[stages]]\n[[stages]]\n[[stages]]\nstart_from = "
+                          "\"first/expert-2.safetensors\"\n" +
+                              still));
+    EXPECT_EQ(numbers("first/expert-2.safetensors"), numbers("third/expert-2.safetensors"));
+}
+
+TEST_F(TrainerTest, TwoForOneTrainsADiscreteDiffusion) {
+    TrainingConfig run =
+        TrainingConfig::read(folder.write("run.toml", smallRun("method = \"two-for-one\"\n")));
+    run.stages[0].steps = 200;
+    EXPECT_TRUE(train(run));
+    const auto model = ScoreModel::load(folder.path("out/model.safetensors"));
+    EXPECT_EQ(model->getDescription().schedule.kind, ScheduleDescription::Kind::CosineDdpm);
+    const auto losses = validation("out/log.jsonl");
+    EXPECT_LT(losses.back().second, 0.9 * losses.front().second);
+}
+
+TEST_F(TrainerTest, TheFokkerPlanckLossIsPartOfTheTraining) {
+    TrainingConfig run =
+        TrainingConfig::read(folder.write("run.toml", smallRun("[fokker_planck]\nweight = 1e-3\n")));
+    EXPECT_TRUE(train(run));
+    std::ifstream file(folder.path("out/log.jsonl"));
+    std::string line;
+    std::getline(file, line);
+    const auto entry = nlohmann::json::parse(line);
+    EXPECT_NE(entry["fokker_planck_loss"].get<double>(), 0.0);
+    EXPECT_DOUBLE_EQ(entry["loss"].get<double>(),
+                     entry["score_matching_loss"].get<double>() + entry["fokker_planck_loss"].get<double>());
+    train(config("without"));
+    EXPECT_NE(numbers("out/model.safetensors"), numbers("without/model.safetensors"));
 }
 
 TEST(WorkerPool, DoesEveryTaskOnceAndPassesExceptionsOn) {

@@ -33,8 +33,8 @@ TEST(TrainingConfig, ReadsARunWithItsDefaults) {
     EXPECT_EQ(expert.graphTransformer.feedForward, 32);
     EXPECT_EQ(expert.outputSign, 1);
     EXPECT_TRUE(config.measureLengthScale);
-    EXPECT_EQ(config.training.lowerTime, 1e-5);
-    EXPECT_EQ(config.training.timeMidpoint, 0.5);
+    EXPECT_EQ(config.stages[0].lowerTime, 1e-5);
+    EXPECT_EQ(config.stages[0].timeMidpoint, 0.5);
 }
 
 TEST(TrainingConfig, NamesTheNearestKeyOfAnUnknownOne) {
@@ -124,6 +124,137 @@ TEST(TrainingConfig, SaysWhereAFileIsNoToml) {
     EXPECT_TRUE(contains(problemWith("seed = 1\ntitle = \n"), "line 2 is not TOML"));
     EXPECT_TRUE(
         contains(messageOf([] { TrainingConfig::read("/nowhere/run.toml"); }), "there is no such file"));
+}
+
+const char* const mlpRun = "[data]\nfile = \"plane.npy\"\ntemperature = 300\n"
+                           "[model]\narchitecture = \"mlp\"\n[training]\nbatch_size = 128\n";
+
+TrainingConfig parsed(const std::string& text) {
+    TemporaryFolder folder;
+    return TrainingConfig::read(folder.write("run.toml", text));
+}
+
+TEST(TrainingMethods, OfOneNetwork) {
+    const auto diffusion = parsed("method = \"diffusion\"\n" + std::string(mlpRun) + "steps = 10\n");
+    EXPECT_EQ(diffusion.model.experts.at(0).mlp.hidden, (std::vector<int>{92, 92, 92}));
+    EXPECT_EQ(diffusion.stages.at(0).timeMidpoint, 0.5);
+    EXPECT_EQ(diffusion.stages.at(0).fokkerPlanck.weight, 0.0);
+    const auto regularized = parsed("method = \"fokker-planck\"\n" + std::string(mlpRun) + "steps = 10\n");
+    EXPECT_EQ(regularized.stages.at(0).fokkerPlanck.weight, 5e-4);
+    EXPECT_EQ(regularized.stages.at(0).fokkerPlanck.timeDerivative,
+              FokkerPlanckOptions::TimeDerivative::Exact);
+    const auto molecule =
+        parsed(replaced(smallRun("method = \"diffusion\""), "hidden = 8\nlayers = 1\n", ""));
+    EXPECT_EQ(molecule.model.experts.at(0).graphTransformer.hidden, 96);
+    EXPECT_EQ(molecule.model.experts.at(0).graphTransformer.feedForward, 384);
+    EXPECT_EQ(molecule.stages.at(0).timeMidpoint, 0.3);
+    EXPECT_EQ(molecule.model.defaultDiffusionTime, 1e-5);
+}
+
+TEST(TrainingMethods, MixturesDivideTheStepsAsPublished) {
+    auto mixture = parsed("method = \"both\"\n" + std::string(mlpRun) + "epochs = 180\n");
+    ASSERT_EQ(mixture.stages.size(), 3u);
+    EXPECT_EQ(mixture.model.experts[1].mlp.hidden, (std::vector<int>{64, 64}));
+    EXPECT_EQ(mixture.model.experts[1].timeFeatures, TimeFeatures::FourierRescaled);
+    EXPECT_EQ(mixture.model.experts[2].timeFeatures, TimeFeatures::Fourier);
+    EXPECT_EQ(mixture.model.experts[0].head, Head::Energy);
+    EXPECT_EQ(mixture.stages[1].lowerTime, 0.1);
+    EXPECT_EQ(mixture.stages[1].timeMidpoint, 0.35);
+    EXPECT_EQ(mixture.stages[1].fokkerPlanck.weight, 0.0);
+    EXPECT_EQ(mixture.stages[2].fokkerPlanck.weight, 5e-4);
+    EXPECT_EQ(mixture.stages[2].timeMidpoint, 0.05);
+    EXPECT_EQ(mixture.model.defaultDiffusionTime, 0.0);
+    mixture.resolveSteps(100000);
+    // 781 full batches of 128 in an epoch.
+    EXPECT_EQ(mixture.stages[0].steps, 30 * 781);
+    EXPECT_EQ(mixture.stages[2].steps, 120 * 781);
+    mixture.totalSteps = 600;
+    mixture.resolveSteps(100000);
+    EXPECT_EQ(mixture.stages[0].steps, 100);
+    EXPECT_EQ(mixture.stages[2].steps, 400);
+
+    const auto molecule = parsed(smallRun("method = \"both\""));
+    EXPECT_EQ(molecule.model.experts[0].head, Head::Score);
+    EXPECT_EQ(molecule.model.experts[0].outputSign, -1);
+    EXPECT_EQ(molecule.model.experts[2].head, Head::Energy);
+    EXPECT_EQ(molecule.model.experts[0].graphTransformer.hidden, 8);
+    EXPECT_EQ(molecule.stages[2].timeMidpoint, 0.03);
+    EXPECT_EQ(molecule.stages[2].fokkerPlanck.weight, 1e-3);
+    EXPECT_EQ(molecule.stages[1].steps, 2);
+}
+
+TEST(TrainingMethods, TwoForOneIsADiscreteDiffusion) {
+    const auto config = parsed(smallRun("method = \"two-for-one\""));
+    EXPECT_EQ(config.model.schedule.kind, ScheduleDescription::Kind::CosineDdpm);
+    const ExpertDescription& expert = config.model.experts.at(0);
+    EXPECT_EQ(expert.scaling, Scaling::InverseSigma);
+    EXPECT_EQ(expert.outputSign, -1);
+    EXPECT_EQ(expert.timeFeatures, TimeFeatures::Linear);
+    EXPECT_EQ(expert.graphTransformer.gelu, Gelu::Erf);
+    EXPECT_EQ(expert.graphTransformer.layerNormEpsilon, 1e-5);
+    EXPECT_EQ(config.stages.at(0).emaInterval, 10);
+    EXPECT_TRUE(
+        contains(problemWith("method = \"two-for-one\"\n" + std::string(mlpRun)), "graph transformer"));
+    EXPECT_TRUE(contains(problemWith(smallRun("method = \"two-for-one\"\n[fokker_planck]\nweight = 1\n")),
+                         "no Fokker-Planck loss"));
+}
+
+TEST(TrainingStages, OverrideTheCommonTables) {
+    const std::string stages =
+        "[[stages]]\nsteps = 5\nbatch_size = 7\nhidden = [8]\nhead = \"score\"\nlearning_rate = 1e-2\n"
+        "[[stages]]\nepochs = 2\nstart_from = \"a.safetensors\"\nstart_expert = 4\n"
+        "[[stages]]\ninterval = [0.0, 0.1]\ntime_interval = [1e-4, 0.05]\ntime_midpoint = 0.02\n"
+        "fokker_planck_weight = 0.25\n";
+    const std::string fokkerPlanck = "[fokker_planck]\nperturbation = 1e-3\ntime_derivative = \"stencil\"\n"
+                                     "divergence = \"upstream-one-dimension\"\n";
+    const auto config =
+        parsed("method = \"both\"\n" + std::string(mlpRun) + "steps = 600\nema = \"upstream-per-epoch\"\n" +
+               "times = \"stratified\"\n" + fokkerPlanck + stages);
+    EXPECT_EQ(config.model.experts[0].mlp.hidden, (std::vector<int>{8}));
+    EXPECT_EQ(config.model.experts[0].head, Head::Score);
+    EXPECT_EQ(config.stages[0].steps, 5);
+    EXPECT_EQ(config.stages[0].batchSize, 7);
+    EXPECT_EQ(config.stages[0].averaging, Averaging::UpstreamPerEpoch);
+    EXPECT_TRUE(config.stages[0].stratifiedTimes);
+    EXPECT_EQ(config.stages[1].epochs, 2);
+    EXPECT_EQ(config.stages[1].steps, 0);
+    EXPECT_EQ(config.stages[1].startExpert, 4);
+    EXPECT_EQ(config.stages[2].steps, 400);
+    EXPECT_EQ(config.stages[2].lowerTime, 1e-4);
+    EXPECT_EQ(config.stages[2].timeMidpoint, 0.02);
+    const FokkerPlanckOptions& options = config.stages[2].fokkerPlanck;
+    EXPECT_EQ(options.weight, 0.25);
+    EXPECT_EQ(options.perturbation, 1e-3);
+    EXPECT_EQ(options.timeDerivative, FokkerPlanckOptions::TimeDerivative::Stencil);
+    EXPECT_TRUE(options.oneDimensionalDivergence);
+}
+
+TEST(TrainingStages, MayBeOthersThanTheMethods) {
+    const std::string run = "method = \"mixture\"\n" + std::string(mlpRun) + "steps = 600\n";
+    const std::string two = "[[stages]]\ninterval = [0.2, 1.0]\n[[stages]]\ninterval = [0.0, 0.2]\n";
+    const auto config = parsed(run + two);
+    ASSERT_EQ(config.stages.size(), 2u);
+    EXPECT_EQ(config.stages[0].steps, 300);
+    EXPECT_EQ(config.stages[0].timeMidpoint, 0.6);
+    EXPECT_TRUE(contains(problemWith(run + replaced(two, "[0.2, 1.0]", "[0.3, 1.0]")), "without gaps"));
+    EXPECT_TRUE(contains(problemWith(run + "[[stages]]\n[[stages]]\n"), "stages[0].interval is missing"));
+    EXPECT_TRUE(contains(problemWith(run + replaced(two, "interval", "intervall")), "interval is missing"));
+    EXPECT_TRUE(contains(problemWith(run + two + "sides = 1\n"), "stages[1].sides"));
+}
+
+TEST(TrainingStages, RefusesWhatDoesNotFitTogether) {
+    const std::string run = "method = \"both\"\n" + std::string(mlpRun);
+    EXPECT_TRUE(contains(problemWith(run), "training.steps is missing"));
+    EXPECT_TRUE(contains(problemWith(run + "steps = 1\nepochs = 1\n"), "epochs stands beside steps"));
+    EXPECT_TRUE(contains(problemWith(run + "steps = 9\ntime_midpoint = 0.1\n"), "under [[stages]]"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "both", "bth")), "method is \"bth\""));
+    EXPECT_TRUE(contains(
+        problemWith(smallRun("", "time_interval = [0.0, 0.5]\n") + "[[stages]]\ninterval = [0.0, 0.2]\n"),
+        "time_interval must lie inside"));
+    EXPECT_TRUE(contains(problemWith(replaced(smallRun("[fokker_planck]\nweight = 1.0\n"), "hidden = 8",
+                                              "head = \"score\"\nhidden = 8")),
+                         "the Fokker-Planck loss is one of energies"));
+    EXPECT_TRUE(contains(problemWith(smallRun("[fokker_planck]\nwieght = 1.0\n")), "fokker_planck.weight?"));
 }
 
 } // namespace

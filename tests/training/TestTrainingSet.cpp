@@ -34,7 +34,7 @@ protected:
 TEST_F(TrainingSetTest, CentresAndScalesToUnitVariance) {
     TrainingConfig config = configFor(npyBytes({100, 4, 3}, wobblingChain(100, 4)));
     config.training.randomRotations = false;
-    config.training.batchSize = 90;
+    config.stages[0].batchSize = 90;
     const TrainingSet data(config, at::kDouble);
     EXPECT_EQ(data.getNumTrainingFrames(), 90);
     EXPECT_EQ(data.getNumValidationFrames(), 10);
@@ -78,7 +78,7 @@ TEST_F(TrainingSetTest, AnEpochSeesEveryFrameOnce) {
         values.push_back(float(i));
     TrainingConfig config = configFor(npyBytes({100, 1}, values));
     config.model.experts[0].architecture = ExpertDescription::Architecture::Mlp;
-    config.training.batchSize = 30;
+    config.stages[0].batchSize = 30;
     const TrainingSet data(config, at::kDouble);
     std::set<double> seen;
     for (int step = 0; step < 3; step++) {
@@ -92,7 +92,7 @@ TEST_F(TrainingSetTest, AnEpochSeesEveryFrameOnce) {
 
 TEST_F(TrainingSetTest, NoiseIsStandardNormalAndTimesUniform) {
     TrainingConfig config = configFor(npyBytes({3000, 4, 3}, wobblingChain(3000, 4)));
-    config.training.batchSize = 2500;
+    config.stages[0].batchSize = 2500;
     const NoisedBatch batch = TrainingSet(config, at::kDouble).trainingBatch(0);
     // 30 000 numbers: the mean is known to 0.006, the fourth moment (3) to 0.06, five deviations are allowed.
     EXPECT_NEAR(batch.noise.mean().item<double>(), 0.0, 0.03);
@@ -115,7 +115,7 @@ protected:
         TrainingConfig config = configFor(npyBytes({100, 1}, values), run);
         config.model.experts[0].architecture = ExpertDescription::Architecture::Mlp;
         config.data.validationFraction = 0.0;
-        config.training.batchSize = 50;
+        config.stages[0].batchSize = 50;
         return config;
     }
     /** How often each number comes in some epochs. */

@@ -10,7 +10,7 @@ namespace OpenMMScore {
 
 namespace {
 
-constexpr const char* kind = "openmmscore-train checkpoint 1";
+constexpr const char* kind = "openmmscore-train checkpoint 2";
 
 NamedTensor named(const std::string& name, const at::Tensor& tensor) {
     const at::Tensor values = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
@@ -29,7 +29,7 @@ void Checkpoint::write(const std::string& path) const {
                                      {"skipped", skipped},
                                      {"skipped_in_row", skippedInRow},
                                      {"elapsed_seconds", elapsedSeconds},
-                                     {"loss_sum", lossSum},
+                                     {"loss_sum", {lossSum.scoreMatching, lossSum.fokkerPlanck}},
                                      {"loss_count", lossCount},
                                      {"updates", optimizer.updates},
                                      {"config", nlohmann::json::parse(config)},
@@ -56,7 +56,8 @@ Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
         document.at("skipped").get_to(result.skipped);
         document.at("skipped_in_row").get_to(result.skippedInRow);
         document.at("elapsed_seconds").get_to(result.elapsedSeconds);
-        document.at("loss_sum").get_to(result.lossSum);
+        document.at("loss_sum").at(0).get_to(result.lossSum.scoreMatching);
+        document.at("loss_sum").at(1).get_to(result.lossSum.fokkerPlanck);
         document.at("loss_count").get_to(result.lossCount);
         document.at("updates").get_to(result.optimizer.updates);
         document.at("data_sha256").get_to(result.dataSha256);

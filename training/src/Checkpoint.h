@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "Losses.h"
 #include "Optimizer.h"
 
 namespace OpenMMScore {
@@ -17,7 +18,7 @@ struct Checkpoint {
     std::int64_t step = 0, skipped = 0, skippedInRow = 0;
     double elapsedSeconds = 0.0;
     /** Sum and number of the losses since the last line of the log. */
-    double lossSum = 0.0;
+    Losses lossSum;
     std::int64_t lossCount = 0;
     /** TrainingConfig::toJson() and the data file's digest. */
     std::string config, dataSha256;

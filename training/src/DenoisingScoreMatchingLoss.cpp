@@ -25,8 +25,8 @@ at::Tensor column(const at::Tensor& times, const at::Tensor& like, F f) {
 } // namespace
 
 DenoisingScoreMatchingLoss::DenoisingScoreMatchingLoss(const NoiseSchedule& noiseSchedule, double t0,
-                                                       double t1, double mid)
-    : schedule(noiseSchedule), lower(t0), upper(t1), midpoint(mid) {}
+                                                       double t1, double mid, double absoluteOffset)
+    : schedule(noiseSchedule), lower(t0), upper(t1), midpoint(mid), offset(absoluteOffset) {}
 
 double DenoisingScoreMatchingLoss::timeWeight(double t) const {
     return (upper - lower) / (2.0 * (t <= midpoint ? midpoint - lower : upper - midpoint));
@@ -44,7 +44,7 @@ DenoisingScoreMatchingLoss::residual(const at::Tensor& score, const NoisedBatch&
     const at::Tensor sigma = column(batch.times, score, [&](double t) { return schedule.sigma(t); });
     const at::Tensor weight = column(batch.times, score, [&](double t) { return timeWeight(t); });
     const at::Tensor difference = batch.noise + sigma * score;
-    const at::Tensor size = at::abs(difference) + 1e-7;
+    const at::Tensor size = at::abs(difference) + offset;
     const double factor = scale / double(score.size(1));
     const double loss = (weight * size * size).sum(at::kDouble).item<double>() * factor;
     return {loss, (2.0 * factor) * weight * sigma * size * at::sign(difference)};

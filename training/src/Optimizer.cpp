@@ -3,22 +3,16 @@
 #include <cmath>
 #include <numbers>
 
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
-#include <torch/optim/adamw.h>
 
 namespace OpenMMScore {
 
-using torch::optim::AdamWOptions;
-using torch::optim::AdamWParamState;
-
-Optimizer::Optimizer(at::Tensor flat, const OptimizationConfig& config)
-    : parameters(std::move(flat)), settings(config) {
-    adam = std::make_unique<torch::optim::AdamW>(
-        std::vector<at::Tensor>{parameters},
-        AdamWOptions(settings.learningRate).betas({0.9, 0.999}).eps(1e-8).weight_decay(settings.weightDecay));
-}
-
-Optimizer::~Optimizer() = default;
+Optimizer::Optimizer(at::Tensor flat, const StageConfig& config)
+    : parameters(std::move(flat)),
+      settings(config), state{0, at::zeros_like(parameters), at::zeros_like(parameters)},
+      numUpdates(at::zeros({}, parameters.options().dtype(at::kFloat))) {}
 
 double Optimizer::learningRate(std::int64_t step) const {
     const double phase = std::numbers::pi * double(step) / double(settings.steps);
@@ -27,25 +21,17 @@ double Optimizer::learningRate(std::int64_t step) const {
 }
 
 void Optimizer::step(at::Tensor& gradient, std::int64_t step) {
-    parameters.mutable_grad() = gradient.clamp_(-settings.gradientClip, settings.gradientClip);
-    adam->param_groups()[0].options().set_lr(learningRate(step));
-    adam->step();
+    gradient.clamp_(-settings.gradientClip, settings.gradientClip);
+    state.updates++;
+    numUpdates.fill_(double(state.updates));
+    at::_fused_adamw_({parameters}, {gradient}, {state.firstMoment}, {state.secondMoment}, {}, {numUpdates},
+                      learningRate(step), 0.9, 0.999, settings.weightDecay, 1e-8, false, false);
 }
 
-Optimizer::State Optimizer::getState() const {
-    const auto found = adam->state().find(parameters.unsafeGetTensorImpl());
-    if (found == adam->state().end())
-        return {0, at::zeros_like(parameters), at::zeros_like(parameters)};
-    const auto& state = static_cast<const AdamWParamState&>(*found->second);
-    return {state.step(), state.exp_avg(), state.exp_avg_sq()};
-}
-
-void Optimizer::setState(const State& state) {
-    auto entry = std::make_unique<AdamWParamState>();
-    entry->step(state.updates);
-    entry->exp_avg(state.firstMoment.to(parameters.options(), false, true));
-    entry->exp_avg_sq(state.secondMoment.to(parameters.options(), false, true));
-    adam->state()[parameters.unsafeGetTensorImpl()] = std::move(entry);
+void Optimizer::setState(const State& saved) {
+    state.updates = saved.updates;
+    state.firstMoment.copy_(saved.firstMoment);
+    state.secondMoment.copy_(saved.secondMoment);
 }
 
 } // namespace OpenMMScore

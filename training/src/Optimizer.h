@@ -2,15 +2,10 @@
 #define OPENMMSCORE_TRAINING_OPTIMIZER_H_
 
 #include <cstdint>
-#include <memory>
 
 #include <ATen/core/Tensor.h>
 
 #include "openmmscore/training/TrainingConfig.h"
-
-namespace torch::optim {
-class AdamW;
-}
 
 namespace OpenMMScore {
 
@@ -21,8 +16,7 @@ namespace OpenMMScore {
 class Optimizer {
 public:
     /** @param parameters  one flat tensor, changed in place by step() */
-    Optimizer(at::Tensor parameters, const OptimizationConfig& settings);
-    ~Optimizer();
+    Optimizer(at::Tensor parameters, const StageConfig& settings);
     /** @param step  k, from 0 */
     double learningRate(std::int64_t step) const;
     /** Change the parameters against the gradient, which is clipped in place. */
@@ -33,13 +27,15 @@ public:
         std::int64_t updates = 0;
         at::Tensor firstMoment, secondMoment;
     };
-    State getState() const;
+    const State& getState() const { return state; }
     void setState(const State& state);
 
 private:
     at::Tensor parameters;
-    OptimizationConfig settings;
-    std::unique_ptr<torch::optim::AdamW> adam;
+    StageConfig settings;
+    State state;
+    /** state.updates as LibTorch wants it. */
+    at::Tensor numUpdates;
 };
 
 } // namespace OpenMMScore

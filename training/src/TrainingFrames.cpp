@@ -53,18 +53,6 @@ void checkShape(const NpyFile& file, const std::string& path) {
                     " frames, at least 2 are needed");
 }
 
-/** Subtract the mean position of one frame. */
-void centre(double* frame, std::int64_t numParticles) {
-    for (int k = 0; k < 3; k++) {
-        double mean = 0.0;
-        for (std::int64_t i = 0; i < numParticles; i++)
-            mean += frame[3 * i + k];
-        mean /= double(numParticles);
-        for (std::int64_t i = 0; i < numParticles; i++)
-            frame[3 * i + k] -= mean;
-    }
-}
-
 at::Tensor selectFrames(const NpyFile& file, const std::string& path, const DataConfig& data) {
     const std::vector<std::int64_t> columns = selectColumns(file, path, data.atoms);
     const std::int64_t numFrames = file.shape[0], width = static_cast<std::int64_t>(columns.size());
@@ -119,6 +107,17 @@ std::vector<double> readWeights(const MoleculeData& molecule, std::int64_t numFr
 }
 
 } // namespace
+
+void centre(double* frame, std::int64_t numParticles) {
+    for (int k = 0; k < 3; k++) {
+        double mean = 0.0;
+        for (std::int64_t i = 0; i < numParticles; i++)
+            mean += frame[3 * i + k];
+        mean /= double(numParticles);
+        for (std::int64_t i = 0; i < numParticles; i++)
+            frame[3 * i + k] -= mean;
+    }
+}
 
 void TrainingFrames::append(const MoleculeData& molecule, const DataConfig& data, double temperature,
                             std::vector<at::Tensor>& parts, std::string& digests) {

@@ -50,6 +50,9 @@ double effectiveFrames(const double* weights, std::int64_t count);
 std::vector<std::int64_t> resampleSystematic(const double* weights, std::int64_t count, std::int64_t draws,
                                              double offset);
 
+/** Subtract the mean position of one frame, [numParticles, 3]. */
+void centre(double* frame, std::int64_t numParticles);
+
 } // namespace OpenMMScore
 
 #endif // OPENMMSCORE_TRAINING_TRAININGFRAMES_H_

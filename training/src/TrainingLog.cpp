@@ -46,35 +46,53 @@ TrainingLog::TrainingLog(const std::string& path, std::optional<std::int64_t> re
 }
 
 void TrainingLog::write(const TrainingStatus& status) {
-    nlohmann::ordered_json entry = {{"step", status.step},
-                                    {"loss", nullptr},
-                                    {"learning_rate", status.learningRate},
-                                    {"steps_per_second", status.stepsPerSecond},
-                                    {"elapsed_seconds", status.elapsedSeconds},
-                                    {"skipped", status.skipped}};
-    if (status.loss)
-        entry["loss"] = *status.loss;
-    if (status.validationLoss)
-        entry["validation_loss"] = *status.validationLoss;
+    nlohmann::ordered_json entry;
+    if (status.stage)
+        entry["stage"] = *status.stage;
+    entry["step"] = status.step;
+    entry["loss"] = nullptr;
+    const auto add = [&](const std::string& prefix, const std::optional<Losses>& losses) {
+        if (!losses)
+            return;
+        entry[prefix + "loss"] = losses->total();
+        if (status.hasFokkerPlanck) {
+            entry[prefix + "score_matching_loss"] = losses->scoreMatching;
+            entry[prefix + "fokker_planck_loss"] = losses->fokkerPlanck;
+        }
+    };
+    add("", status.losses);
+    add("validation_", status.validationLosses);
+    entry["learning_rate"] = status.learningRate;
+    entry["steps_per_second"] = status.stepsPerSecond;
+    entry["elapsed_seconds"] = status.elapsedSeconds;
+    entry["skipped"] = status.skipped;
     file << entry.dump() << std::endl;
 }
 
-void TrainingLog::showProgress(const TrainingStatus& status, bool force) {
-    const auto now = std::chrono::steady_clock::now();
+bool TrainingLog::isProgressDue() const {
     const double interval = terminal ? 0.5 : 10.0;
-    if (!force && std::chrono::duration<double>(now - lastShown).count() < interval)
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - lastShown).count() >= interval;
+}
+
+void TrainingLog::showProgress(const TrainingStatus& status, bool force) {
+    if (!force && !isProgressDue())
         return;
-    lastShown = now;
+    lastShown = std::chrono::steady_clock::now();
     char text[256];
-    int length = std::snprintf(text, sizeof text, "step %lld/%lld", static_cast<long long>(status.step),
-                               static_cast<long long>(status.steps));
+    int length = 0;
     const auto append = [&](const char* format, auto value) {
         length += std::snprintf(text + length, sizeof text - length, format, value);
     };
-    if (status.loss)
-        append("  loss %.5f", *status.loss);
-    if (status.validationLoss)
-        append("  validation %.5f", *status.validationLoss);
+    if (status.stage)
+        append("stage %d  ", *status.stage);
+    append("step %lld/", static_cast<long long>(status.step));
+    append("%lld", static_cast<long long>(status.steps));
+    if (status.losses)
+        append("  loss %.5f", status.losses->total());
+    if (status.losses && status.hasFokkerPlanck)
+        append(" (Fokker-Planck %.5f)", status.losses->fokkerPlanck);
+    if (status.validationLosses)
+        append("  validation %.5f", status.validationLosses->total());
     append("  %.1f steps/s", status.stepsPerSecond);
     if (status.stepsPerSecond > 0.0)
         append("  ETA %s", duration(double(status.steps - status.step) / status.stepsPerSecond).c_str());

@@ -7,14 +7,19 @@
 #include <optional>
 #include <string>
 
+#include "Losses.h"
+
 namespace OpenMMScore {
 
-/** What is known about a run at some step. */
+/** What is known about a stage of a run at some step. */
 struct TrainingStatus {
+    /** Absent if there is but one. */
+    std::optional<int> stage;
     std::int64_t step = 0, steps = 0, skipped = 0;
-    /** Mean over the steps since the last line; absent if all of them were left out. */
-    std::optional<double> loss;
-    std::optional<double> validationLoss;
+    /** Means over the steps since the last line; absent if all of them were left out. */
+    std::optional<Losses> losses;
+    std::optional<Losses> validationLosses;
+    bool hasFokkerPlanck = false;
     double learningRate = 0.0, stepsPerSecond = 0.0, elapsedSeconds = 0.0;
 };
 
@@ -31,6 +36,8 @@ public:
      */
     TrainingLog(const std::string& path, std::optional<std::int64_t> resumeAfter);
     void write(const TrainingStatus& status);
+    /** @return whether showProgress() would show something without being forced */
+    bool isProgressDue() const;
     void showProgress(const TrainingStatus& status, bool force = false);
     /** A line of its own on the standard error. */
     void say(const std::string& sentence);

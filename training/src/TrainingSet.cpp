@@ -8,6 +8,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 
+#include "TimeDistribution.h"
 #include "TrainingFrames.h"
 #include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/Error.h"
@@ -90,7 +91,8 @@ NoisedBatch NoisedBatch::slice(std::int64_t first, std::int64_t count) const {
 }
 
 TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensorOptions)
-    : settings(config.training), seed(config.seed), options(tensorOptions) {
+    : stages(config.stages), schedule(config.model.schedule),
+      randomRotations(config.training.randomRotations), seed(config.seed), options(tensorOptions) {
     TrainingFrames source = TrainingFrames::read(config.data, config.model.temperature);
     const std::string& path = config.data.molecules[0].file;
     sha256 = source.sha256;
@@ -98,14 +100,16 @@ TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensor
     particles = source.particles;
     const std::int64_t numFrames = source.values.size(0), width = source.values.size(1);
     numTraining = numFrames - std::llround(config.data.validationFraction * double(numFrames));
-    if (numTraining < settings.batchSize)
-        throw Error(path + ": " + std::to_string(numTraining) + " of " + std::to_string(numFrames) +
-                    " frames are for training, fewer than training.batch_size = " +
-                    std::to_string(settings.batchSize));
+    for (const StageConfig& stage : stages)
+        if (numTraining < stage.batchSize)
+            throw Error(path + ": " + std::to_string(numTraining) + " of " + std::to_string(numFrames) +
+                        " frames are for training, fewer than training.batch_size = " +
+                        std::to_string(stage.batchSize));
     divide(source);
 
     ModelDescription& model = config.model;
-    checkArchitecture(particles, model.experts[0], path);
+    for (const ExpertDescription& expert : model.experts)
+        checkArchitecture(particles, expert, path);
     model.space = particles ? ModelDescription::Space::Particles : ModelDescription::Space::Vector;
     model.count = static_cast<int>(particles ? width / 3 : width);
     if (!model.particles.empty() && static_cast<int>(model.particles.size()) != model.getNumParticles())
@@ -168,7 +172,7 @@ double TrainingSet::getEffectiveTrainingFrames() const {
     return weights.empty() ? double(numTraining) : effectiveFrames(weights.data(), numTraining);
 }
 
-void TrainingSet::shuffle(std::int64_t epoch) const {
+void TrainingSet::shuffle(std::uint64_t epoch) const {
     if (epoch == orderEpoch)
         return;
     CounterRandom random(seed, Stream::Shuffle, epoch);
@@ -184,26 +188,58 @@ void TrainingSet::shuffle(std::int64_t epoch) const {
     orderEpoch = epoch;
 }
 
-NoisedBatch TrainingSet::assemble(const std::vector<std::int64_t>& indices, const std::vector<double>& times,
-                                  std::uint64_t index, bool validation) const {
+/** What the random numbers of a batch are a function of, and what they are for. */
+struct TrainingSet::Draws {
+    std::size_t stage;
+    bool validation;
+    /** Of the step, among all steps of all stages. */
+    std::uint64_t index;
+    /** The place of the first sample in the whole batch, and the size of that. */
+    std::int64_t first, wholeSize;
+};
+
+NoisedBatch TrainingSet::assemble(const std::vector<std::int64_t>& indices, const Draws& draws) const {
+    const StageConfig& stage = stages.at(draws.stage);
+    const TimeDistribution distribution(schedule, stage);
     const auto size = static_cast<std::int64_t>(indices.size());
     const std::int64_t width = frames.size(1);
+    const bool perturbed = stage.fokkerPlanck.weight > 0.0;
     at::Tensor clean = at::empty({size, width}, at::kDouble), noise = at::empty({size, width}, at::kDouble);
-    at::Tensor t = at::empty({size}, at::kDouble);
+    at::Tensor t = at::empty({size}, at::kDouble), perturbations;
+    if (perturbed)
+        perturbations = at::empty({2, size, width}, at::kDouble);
     const double* all = frames.data_ptr<double>();
     for (std::int64_t i = 0; i < size; i++) {
-        CounterRandom random(seed, validation ? Stream::Validation : Stream::Sample, index,
-                             static_cast<std::uint32_t>(i));
+        const auto place = static_cast<std::uint32_t>(draws.first + i);
+        CounterRandom random(seed, draws.validation ? Stream::Validation : Stream::Sample, draws.index,
+                             place);
         double* z = clean.data_ptr<double>() + i * width;
         std::copy_n(all + indices[i] * width, width, z);
-        if (particles && settings.randomRotations)
+        if (particles && randomRotations)
             rotate(z, width / 3, random);
-        const double u = validation ? times[i] : random.uniform();
-        t.data_ptr<double>()[i] = settings.lowerTime + (settings.upperTime - settings.lowerTime) * u;
+        // For validation by the golden ratio: evenly spread, and not in step with the order of the frames.
+        double u =
+            draws.validation ? std::fmod(0.5 + 0.61803398874989485 * double(place), 1.0) : random.uniform();
+        if (stage.stratifiedTimes && !draws.validation)
+            u = (double(place) + u) / double(draws.wholeSize);
+        t.data_ptr<double>()[i] = distribution.quantile(u);
+        double* eps = noise.data_ptr<double>() + i * width;
         for (std::int64_t k = 0; k < width; k++)
-            noise.data_ptr<double>()[i * width + k] = random.normal();
+            eps[k] = random.normal();
+        if (particles && distribution.isDiscrete())
+            centre(eps, width / 3);
+        if (perturbed) {
+            // The validation's own index, which no step can have.
+            CounterRandom more(seed, Stream::Perturbation,
+                               draws.validation ? draws.index | std::uint64_t(1) << 39 : draws.index, place);
+            for (int m = 0; m < 2; m++)
+                for (std::int64_t k = 0; k < width; k++)
+                    perturbations.data_ptr<double>()[(m * size + i) * width + k] = more.normal();
+        }
     }
     NoisedBatch batch{clean.to(options), t, noise.to(options), {}, {}};
+    if (perturbed)
+        batch.perturbations = perturbations.to(options);
     if (features.defined()) {
         std::vector<std::int64_t> which;
         for (std::int64_t frame : indices)
@@ -214,14 +250,28 @@ NoisedBatch TrainingSet::assemble(const std::vector<std::int64_t>& indices, cons
     return batch;
 }
 
-NoisedBatch TrainingSet::trainingBatch(std::int64_t step) const {
-    const std::int64_t perEpoch = numTraining / settings.batchSize;
-    shuffle(step / perEpoch);
-    const auto first = order.begin() + (step % perEpoch) * settings.batchSize;
-    return assemble({first, first + settings.batchSize}, {}, step, false);
+namespace {
+
+/** Steps, and epochs, of different stages must not share random numbers. */
+std::uint64_t indexOf(std::size_t stage, std::int64_t step) {
+    return (static_cast<std::uint64_t>(stage) << 40) + static_cast<std::uint64_t>(step);
 }
 
-NoisedBatch TrainingSet::validationBatch(std::int64_t size) const {
+} // namespace
+
+NoisedBatch TrainingSet::trainingBatch(std::int64_t step, std::size_t stage) const {
+    return trainingBatch(step, stage, 0, stages.at(stage).batchSize);
+}
+
+NoisedBatch TrainingSet::trainingBatch(std::int64_t step, std::size_t stage, std::int64_t first,
+                                       std::int64_t count) const {
+    const std::int64_t batchSize = stages.at(stage).batchSize, perEpoch = numTraining / batchSize;
+    shuffle(indexOf(stage, step / perEpoch));
+    const auto begin = order.begin() + (step % perEpoch) * batchSize + first;
+    return assemble({begin, begin + count}, {stage, false, indexOf(stage, step), first, batchSize});
+}
+
+NoisedBatch TrainingSet::validationBatch(std::int64_t size, std::size_t stage) const {
     const bool own = getNumValidationFrames() > 0;
     std::vector<std::int64_t> indices;
     if (weights.empty())
@@ -229,13 +279,9 @@ NoisedBatch TrainingSet::validationBatch(std::int64_t size) const {
             indices.push_back(i % partSize(own));
     else
         indices = resampleSystematic(partWeights(own), partSize(own), size, 0.5);
-    std::vector<double> times;
-    // Times by the golden ratio: evenly spread, and not in step with the order of the frames.
-    for (std::int64_t i = 0; i < size; i++) {
-        indices[i] += own ? numTraining : 0;
-        times.push_back(std::fmod(0.5 + 0.61803398874989485 * double(i), 1.0));
-    }
-    return assemble(indices, times, 0, true);
+    for (std::int64_t& index : indices)
+        index += own ? numTraining : 0;
+    return assemble(indices, {stage, true, indexOf(stage, 0), 0, size});
 }
 
 } // namespace OpenMMScore

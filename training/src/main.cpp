@@ -19,13 +19,14 @@ void remember(int signal) {
 struct Arguments {
     std::string config, data, output, device;
     long steps = 0, threads = 0;
+    int stage = -1;
     bool resume = false, overwrite = false;
 };
 
 OpenMMScore::TrainingConfig readConfig(const Arguments& arguments) {
     OpenMMScore::TrainingConfig config = OpenMMScore::TrainingConfig::read(arguments.config, arguments.data);
     if (arguments.steps > 0)
-        config.training.steps = arguments.steps;
+        config.totalSteps = arguments.steps;
     if (arguments.threads > 0)
         config.training.threads = arguments.threads;
     if (!arguments.output.empty())
@@ -40,17 +41,22 @@ int train(const Arguments& arguments) {
     const auto start = arguments.resume      ? Trainer::Start::Resume
                        : arguments.overwrite ? Trainer::Start::Overwrite
                                              : Trainer::Start::Fresh;
-    Trainer trainer(readConfig(arguments), start);
+    Trainer trainer(readConfig(arguments), start, arguments.stage);
     std::signal(SIGINT, remember);
     std::signal(SIGTERM, remember);
     if (trainer.run([] { return receivedSignal != 0; })) {
         std::fprintf(stderr, "wrote %s\n", trainer.getModelPath().c_str());
         return 0;
     }
-    const std::string output = arguments.output.empty() ? "" : " --output " + arguments.output;
-    std::fprintf(stderr,
-                 "\nstopped; the checkpoint is written, continue with: openmmscore-train %s --resume%s\n",
-                 arguments.config.c_str(), output.c_str());
+    std::string again = arguments.config + " --resume";
+    if (!arguments.output.empty())
+        again += " --output " + arguments.output;
+    if (!arguments.data.empty())
+        again += " --data " + arguments.data;
+    if (arguments.stage >= 0)
+        again += " --stage " + std::to_string(arguments.stage);
+    std::fprintf(stderr, "\nstopped; the checkpoint is written, continue with: openmmscore-train %s\n",
+                 again.c_str());
     return 128 + static_cast<int>(receivedSignal);
 }
 
@@ -58,13 +64,16 @@ int train(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
     Arguments arguments;
-    CLI::App app("Train a score network by denoising score matching and write it as a model file");
+    CLI::App app("Train a score model and write it as a model file");
     app.add_option("config", arguments.config, "the run, as a TOML file (docs/training.md lists the keys)")
         ->required();
     app.add_option(
         "--data", arguments.data,
         "what `openmmscore train` has prepared, instead of the frames that the configuration names");
-    app.add_option("--steps", arguments.steps, "instead of training.steps")->check(CLI::PositiveNumber);
+    app.add_option("--stage", arguments.stage, "train this stage alone, counted from 0")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--steps", arguments.steps, "in total, instead of training.steps or training.epochs")
+        ->check(CLI::PositiveNumber);
     app.add_option("--threads", arguments.threads, "instead of training.threads")->check(CLI::PositiveNumber);
     app.add_option("--device", arguments.device, "instead of training.device")
         ->check(CLI::IsMember({"cpu", "cuda"}));

@@ -23,6 +23,7 @@ public:
         Validation = 4,
         Split = 5,
         Proposal = 6,
+        Perturbation = 7,
         Resampling = 10,
         Bootstrap = 11
     };

@@ -21,8 +21,12 @@ namespace OpenMMScore {
  */
 class DenoisingScoreMatchingLoss {
 public:
-    /** @param lower, upper, midpoint  t0, t1 and mid */
-    DenoisingScoreMatchingLoss(const NoiseSchedule& schedule, double lower, double upper, double midpoint);
+    /**
+     * @param lower, upper, midpoint  t0, t1 and mid
+     * @param offset                  what is added to every absolute value; 0 gives the loss of Two-for-One
+     */
+    DenoisingScoreMatchingLoss(const NoiseSchedule& schedule, double lower, double upper, double midpoint,
+                               double offset = 1e-7);
 
     /** @return w(t) */
     double timeWeight(double t) const;
@@ -51,7 +55,7 @@ private:
     Residual residual(const at::Tensor& score, const NoisedBatch& batch, double scale) const;
 
     const NoiseSchedule& schedule;
-    double lower, upper, midpoint;
+    double lower, upper, midpoint, offset;
 };
 
 } // namespace OpenMMScore

@@ -10,11 +10,16 @@
 namespace OpenMMScore {
 
 /**
- * A training run: takes steps, validates, keeps the log, and writes into the output folder
+ * A training run: trains the experts of a model one after another, that of the largest times first, each by
+ * itself, and writes into the output folder
  *
  *     model.safetensors         the averaged weights, as a model file, with the account of their training
  *     checkpoint.safetensors    everything needed to continue, bit for bit
  *     log.jsonl                 one JSON object per line
+ *
+ * or, of a run with several stages k, checkpoint-k.safetensors and log-k.jsonl, expert-k.safetensors with
+ * that expert alone as a model file, and, as soon as there are all experts, model.safetensors with all of
+ * them.
  *
  * A batch is cut into parts of a fixed size that threads share and whose gradients are added in order, so the
  * result does not depend on the number of threads.
@@ -25,10 +30,11 @@ public:
     /**
      * Read the data and prepare the run.
      *
+     * @param stage  the only one to train, perhaps while other processes train the others; -1 for all
      * @throws Error  if the data are unusable, the device is not there, the output folder holds a run already
      * (Fresh), or none that this one continues (Resume)
      */
-    Trainer(const TrainingConfig& config, Start start);
+    Trainer(const TrainingConfig& config, Start start, int stage = -1);
     ~Trainer();
 
     /**
@@ -39,7 +45,7 @@ public:
      * @throws NumericalError  if too many steps in a row were not finite
      */
     bool run(const std::function<bool()>& stopRequested);
-    /** @return what was written last */
+    /** @return the model file, or that of the only expert while others are missing */
     std::string getModelPath() const;
 
 private:

@@ -7,22 +7,48 @@
 
 #include "openmmscore/models/ModelDescription.h"
 #include "openmmscore/training/DataConfig.h"
+#include "openmmscore/training/FokkerPlanckOptions.h"
 
 namespace OpenMMScore {
 
-/** Numbers of the optimiser and of the loss. */
-struct OptimizationConfig {
-    std::int64_t steps = 0;
+/** What becomes of the weights' running average. */
+enum class Averaging {
+    /** average <- d average + (1 - d) weights, and it is what is validated and saved */
+    Running,
+    /** average <- (1 - d) average + d weights, with the decay d the other way round, and at the end of every
+     * epoch the weights are replaced with it (as published with ScoreMD) */
+    UpstreamPerEpoch
+};
+
+/** How one expert is trained: the numbers of its optimiser and of its loss. */
+struct StageConfig {
+    /** One of the two is zero; TrainingConfig::resolveSteps() turns epochs into steps. */
+    std::int64_t steps = 0, epochs = 0;
     std::int64_t batchSize = 0;
     double learningRate = 3e-4, finalLearningRate = 1e-5;
     double weightDecay = 1e-4;
+    /** Of the average of the weights, which is updated every so many steps. */
     double emaDecay = 0.999;
+    std::int64_t emaInterval = 1;
+    Averaging averaging = Averaging::Running;
     /** Each component of the gradient is cut to +- this. */
     double gradientClip = 1000.0;
     /** Diffusion times are drawn uniformly between these. */
     double lowerTime = 1e-5, upperTime = 1.0;
     /** Times below and above this count alike in total. */
     double timeMidpoint = 0.5;
+    /** Whether the times of a batch are spread over equal parts of the interval, one in each. */
+    bool stratifiedTimes = false;
+    /** Of a discrete diffusion: whether half of all draws are levels below 100. */
+    bool preferLowLevels = true;
+    FokkerPlanckOptions fokkerPlanck;
+    /** A model file and the index of its expert whose weights are where to begin; "" for random weights. */
+    std::string startFrom;
+    int startExpert = 0;
+};
+
+/** Where and in what arithmetic the work is done. */
+struct ExecutionConfig {
     bool randomRotations = true;
     bool doublePrecision = false;
     std::string device = "cpu";
@@ -43,14 +69,18 @@ struct OutputConfig {
 struct TrainingConfig {
     std::uint64_t seed = 1;
     DataConfig data;
-    OptimizationConfig training;
+    ExecutionConfig training;
     OutputConfig output;
     /**
-     * The model to be: one expert, and particles as far as the file names them. Space, count and, if
+     * The model to be: its experts, and particles as far as the file names them. Space, count and, if
      * measureLengthScale, lengthScale come from the data.
      */
     ModelDescription model;
     bool measureLengthScale = true;
+    /** One for each expert, in the model's order, which is also that of the training. */
+    std::vector<StageConfig> stages;
+    /** If not zero, the number of steps of all stages together, divided in proportion to what they have. */
+    std::int64_t totalSteps = 0;
 
     /**
      * @param preparedData  what `openmmscore train` has made of the trajectories that the file names, or ""
@@ -59,10 +89,16 @@ struct TrainingConfig {
      */
     static TrainingConfig read(const std::string& path, const std::string& preparedData = "");
     /**
-     * @return a JSON object of all values that decide what the trained weights will be, without paths; equal
-     * for two runs that may continue each other
+     * Turn epochs into steps, and apply totalSteps.
+     *
+     * @throws Error  if that leaves a stage without steps
      */
-    std::string toJson() const;
+    void resolveSteps(std::int64_t numTrainingFrames);
+    /**
+     * @return a JSON object of all values that decide what the trained weights of one expert will be, without
+     * paths; equal for two runs that may continue each other
+     */
+    std::string toJson(std::size_t stage) const;
 };
 
 } // namespace OpenMMScore

@@ -65,20 +65,24 @@ public:
     const std::string& getSha256() const { return sha256; }
     const std::string& getFileName() const { return fileName; }
     /**
-     * @param step  from 0: batches go through a fresh permutation (resample, with weights) of all training
+     * @param step   from 0: batches go through a fresh permutation (resample, with weights) of all training
      * frames every epoch; what is left over of an epoch is dropped
+     * @param stage  whose batch size, times and Fokker-Planck loss count
      */
-    NoisedBatch trainingBatch(std::int64_t step) const;
+    NoisedBatch trainingBatch(std::int64_t step, std::size_t stage = 0) const;
+    /** Samples first ... first+count-1 of such a batch. */
+    NoisedBatch trainingBatch(std::int64_t step, std::size_t stage, std::int64_t first,
+                              std::int64_t count) const;
     /**
      * The fixed batch on which every validation is done: frames of the validation part (of the training part
      * if there is none), in turn, at evenly spread diffusion times.
      */
-    NoisedBatch validationBatch(std::int64_t size) const;
+    NoisedBatch validationBatch(std::int64_t size, std::size_t stage = 0) const;
 
 private:
-    NoisedBatch assemble(const std::vector<std::int64_t>& indices, const std::vector<double>& times,
-                         std::uint64_t index, bool validation) const;
-    void shuffle(std::int64_t epoch) const;
+    struct Draws;
+    NoisedBatch assemble(const std::vector<std::int64_t>& indices, const Draws& draws) const;
+    void shuffle(std::uint64_t epoch) const;
     void divide(const TrainingFrames& source);
     void keepFeatures(const TrainingConfig& config, const std::string& path);
     const double* partWeights(bool validation) const {
@@ -88,7 +92,9 @@ private:
         return validation ? getNumValidationFrames() : numTraining;
     }
 
-    OptimizationConfig settings;
+    std::vector<StageConfig> stages;
+    ScheduleDescription schedule;
+    bool randomRotations;
     std::uint64_t seed;
     bool particles;
     /** shape [frames, coordinates], float64, network units; training frames first */
@@ -104,7 +110,7 @@ private:
     std::string sha256, fileName;
     /** The permutation of the epoch that was asked for last. */
     mutable std::vector<std::int64_t> order;
-    mutable std::int64_t orderEpoch = -1;
+    mutable std::uint64_t orderEpoch = ~std::uint64_t(0);
 };
 
 } // namespace OpenMMScore

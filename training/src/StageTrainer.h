@@ -1,0 +1,94 @@
+#ifndef OPENMMSCORE_TRAINING_STAGETRAINER_H_
+#define OPENMMSCORE_TRAINING_STAGETRAINER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "Checkpoint.h"
+#include "Optimizer.h"
+#include "TrainingLog.h"
+#include "WorkerPool.h"
+#include "openmmscore/training/DenoisingScoreMatchingLoss.h"
+#include "openmmscore/training/ExponentialMovingAverage.h"
+#include "openmmscore/training/FokkerPlanckLoss.h"
+#include "openmmscore/training/TrainingSet.h"
+
+namespace OpenMMScore {
+
+/** Where one stage of a run keeps its files. */
+struct StageFiles {
+    /** The expert alone as a model file; of a run with one stage, the model itself. */
+    std::string model;
+    std::string checkpoint, log;
+};
+
+/** Trains one expert of a model: takes steps, validates, keeps the log, writes checkpoints. */
+class StageTrainer {
+public:
+    /**
+     * @param config  with space, count and length scale known and steps resolved; must outlive this object,
+     * like data and workers
+     * @param stage   which of its experts
+     * @throws Error  if a file to start from does not fit
+     */
+    StageTrainer(const TrainingConfig& config, std::size_t stage, const TrainingSet& data,
+                 WorkerPool& workers, const at::TensorOptions& options, StageFiles files);
+    /** Begin anew. */
+    void start();
+    /**
+     * Go on from the checkpoint.
+     *
+     * @throws Error  if it is damaged or of another run
+     */
+    void resume();
+    bool isFinished() const { return state.step >= settings.steps; }
+    /**
+     * @param stopRequested  asked after every step; if true, a checkpoint is written and the run ends
+     * @param written        called after every checkpoint
+     * @return whether all steps were done
+     * @throws NumericalError  if too many steps in a row were not finite
+     */
+    bool run(const std::function<bool()>& stopRequested, const std::function<void()>& written);
+
+private:
+    void startFromFile();
+    void takeStep();
+    /** Call part(samples, k) for parts of a batch, in no particular order. */
+    void forParts(const NoisedBatch& batch,
+                  const std::function<void(const NoisedBatch&, std::int64_t)>& part);
+    std::int64_t numParts(std::int64_t batchSize) const;
+    std::int64_t partSize(std::int64_t batchSize) const;
+    Losses computeGradient(const NoisedBatch& batch);
+    Losses validate();
+    void report(double stepsPerSecond);
+    void save();
+    std::string provenance() const;
+
+    const TrainingConfig& config;
+    std::size_t stage;
+    const StageConfig& settings;
+    const TrainingSet& data;
+    WorkerPool& workers;
+    at::TensorOptions options;
+    StageFiles files;
+    std::unique_ptr<NoiseSchedule> schedule;
+    DenoisingScoreMatchingLoss scoreMatching;
+    std::optional<FokkerPlanckLoss> fokkerPlanck;
+    std::unique_ptr<TorchNetwork> network;
+    Optimizer optimizer;
+    ExponentialMovingAverage average;
+    NoisedBatch validationBatch;
+    Checkpoint state;
+    at::Tensor partGradients, gradient;
+    std::optional<TrainingLog> log;
+    std::optional<Losses> lastLosses, validationLosses;
+    std::chrono::steady_clock::time_point startTime;
+    double elapsedBefore = 0.0;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_STAGETRAINER_H_
