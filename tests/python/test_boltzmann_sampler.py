@@ -1,9 +1,11 @@
 """Drawing weighted samples: equal bits however they are drawn, faults counted, interrupted and continued."""
 
 import itertools
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from openmm import unit
 from openmmscore import BoltzmannSampler, WeightedSamples
 from openmmscore.target import FrameStatus, TargetEnergies
-from sampling_parts import HarmonicTarget, NormalProposal, SpoilingProposal
+from sampling_parts import HarmonicTarget, NormalProposal, SlowTarget, SpoilingProposal
 
 FIELDS = ("positions", "logDensity", "reducedEnergy", "logWeight", "status")
 
@@ -55,6 +57,11 @@ class Handedness:
 
     def check(self, positions):
         return np.linalg.det(positions[:, :3]) > 0
+
+
+def startPython(code, **options):
+    setup = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    return subprocess.Popen([sys.executable, "-c", setup + textwrap.dedent(code)], text=True, **options)
 
 
 # Equal bits.
@@ -107,6 +114,30 @@ def test_interruptedRunContinuesToTheSameFile(tmp_path):
     assert len(partial) == 3 * 64
     np.testing.assert_array_equal(partial.logWeight, draw(n=192).logWeight)
     draw(output=broken, resume=True, chunkSize=50)
+    assert broken.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_killedProcessIsContinuedToTheSameFile(tmp_path, number):
+    whole, broken = tmp_path / "whole.nc", tmp_path / "broken.nc"
+    slow = SlowTarget(faults=True)
+    draw(output=whole, target=slow, chunkSize=500)
+    code = f"""
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from openmmscore import BoltzmannSampler
+        from sampling_parts import NormalProposal, SlowTarget
+        sampler = BoltzmannSampler(NormalProposal(deviation=1.2), SlowTarget(faults=True), chunkSize=10)
+        sampler.sample(500, seed=3, progress=False, output={str(broken)!r})
+    """
+    process = startPython(code, stderr=subprocess.PIPE)
+    while process.poll() is None and (not broken.exists() or broken.stat().st_size < 3000):
+        time.sleep(0.01)
+    process.send_signal(number)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and ("KeyboardInterrupt" in message) == (number == signal.SIGINT)
+    assert 10 <= len(WeightedSamples.load(broken)) < 500
+    draw(output=broken, target=slow, chunkSize=500, resume=True)
     assert broken.read_bytes() == whole.read_bytes()
 
 
@@ -172,24 +203,22 @@ def test_twoProcessesDoNotWriteOneFile(tmp_path):
 # Trouble with the disk.
 
 
-def runPython(code):
-    code = textwrap.dedent(code)
-    setup = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-    return subprocess.run([sys.executable, "-c", setup + code], capture_output=True, text=True, timeout=120)
-
-
 def test_fullDiskKeepsWhatIsThere(tmp_path):
     path = tmp_path / "samples.nc"
-    result = runPython(f"""
+    process = startPython(
+        f"""
         import resource
         from openmmscore import BoltzmannSampler
         from sampling_parts import HarmonicTarget, NormalProposal
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
         sampler = BoltzmannSampler(NormalProposal(deviation=1.2), HarmonicTarget(faults=True), chunkSize=64)
         sampler.sample(500, seed=3, progress=False, output={str(path)!r})
-    """)
-    assert "cannot write" in result.stderr and "File too large" in result.stderr
-    assert "samples are kept, resume=True continues after them" in result.stderr
+        """,
+        stderr=subprocess.PIPE,
+    )
+    message = process.communicate(timeout=120)[1]
+    assert "cannot write" in message and "File too large" in message
+    assert "samples are kept, resume=True continues after them" in message
     assert 0 < len(WeightedSamples.load(path)) < 500
     assertEqualBits(draw(output=path, resume=True), draw())
 
