@@ -1,11 +1,16 @@
 """Proposals and OpenMM Systems put together, where the answer is known."""
 
+import pathlib
+
 import numpy as np
 import openmm
 import pytest
-from openmm import unit
+from openmm import app, unit
 from openmmscore import BoltzmannSampler, BoltzmannTarget, GaussianMixtureProposal
+from openmmscore.sampling import Chirality
+from safetensors import safe_open
 
+DATA = pathlib.Path(__file__).parent.parent / "data" / "prose"
 T = 300.0
 KT = 8.31446261815324e-3 * T
 LN_2PI = np.log(2 * np.pi)
@@ -160,3 +165,31 @@ def test_targetsOfAFileAreKnown(tmp_path):
     ):
         with pytest.raises(openmm.OpenMMException, match=f"cannot be continued.*{sentence}"):
             BoltzmannSampler(normal(0.013), target).sample(20, progress=False, output=path, resume=True)
+
+
+def test_handsOfAPeptide():
+    # Both mirror images of a structure, equally often: half of the samples are of the wrong hand.
+    topology = app.PDBFile(str(DATA / "pdb" / "ace-ala-nme.pdb")).topology
+    with safe_open(DATA / "chirality" / "ace-ala-nme.safetensors", "np") as file:
+        structure = file.get_tensor("reference_nm.f32").astype(float)
+    structure -= structure.mean(axis=0)
+    system = app.ForceField("amber14-all.xml").createSystem(topology)
+    chirality = Chirality(topology, structure)
+    proposal = GaussianMixtureProposal(None, [structure, -structure], 0.001**2)
+    options = {"n": 300, "chirality": chirality, "centreOfMass": 0.001 / np.sqrt(len(structure))}
+    target = BoltzmannTarget(system, T)
+
+    rejecting = draw(proposal, target, **options)
+    right = rejecting.status == 0
+    np.testing.assert_array_equal(chirality.check(rejecting.positions), right)
+    assert 100 < right.sum() < 200 and rejecting.counts["wrong chirality"] == 300 - right.sum()
+
+    mirroring = draw(proposal, target, chiralityPolicy="mirror", **options)
+    assert chirality.check(mirroring.positions).all()
+    assert mirroring.counts == {"ok": right.sum(), "ok, mirrored": 300 - right.sum()}
+    # Here q(x) + q(-x) = 2 q(x).
+    np.testing.assert_allclose(
+        mirroring.logWeight[right], rejecting.logWeight[right] - np.log(2), rtol=0, atol=1e-9
+    )
+    (a, errorA), (b, errorB) = (each.weights.logNormalization() for each in (rejecting, mirroring))
+    assert abs(a - b) < 5 * np.hypot(errorA, errorB)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from openmm import unit
 
 from ..target import BoltzmannTarget, FrameStatus
+from .frames import centroidLogDensity
 
 # What may become of a sample before its energy is asked for, and then by it, in the words of people.
 OK, MIRRORED, WRONG_CHIRALITY, BAD_PROPOSAL = range(4)
@@ -64,14 +65,6 @@ def temperatureOf(target: Any) -> float:
     return temperatureInKelvin(target.temperature, "BoltzmannSampler: the target's temperature")
 
 
-def centreOfMassFactor(positions: np.ndarray, sigma: float | None) -> np.ndarray:
-    """Return ln N(c; 0, sigma^2 I) of the centroids of positions [n,N,3], or zeros if there is no sigma."""
-    if sigma is None:
-        return np.zeros(len(positions))
-    centroids = np.asarray(positions, np.float64).mean(axis=1)
-    return -0.5 * (centroids**2).sum(axis=1) / sigma**2 - 3.0 * math.log(sigma * math.sqrt(2.0 * math.pi))
-
-
 def logWeights(
     positions: np.ndarray,
     reducedEnergy: np.ndarray,
@@ -82,8 +75,9 @@ def logWeights(
     """Return -u + ln N(c) - ln q, and -inf where the status is not ok."""
     logWeight = np.full(len(status), -np.inf)
     good = status <= MIRRORED
-    factor = centreOfMassFactor(positions[good], sigma)
-    logWeight[good] = factor - reducedEnergy[good] - logDensity[good]
+    logWeight[good] = -reducedEnergy[good] - logDensity[good]
+    if sigma is not None and good.any():
+        logWeight[good] += centroidLogDensity(positions[good], sigma)
     return logWeight
 
 
