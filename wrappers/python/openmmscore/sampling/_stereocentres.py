@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import openmm
-from openmm import app
+
+if TYPE_CHECKING:
+    from openmm import app
 
 #: Elements whose atoms with four neighbours are tetrahedral.
 _TETRAHEDRAL = frozenset({"B", "C", "N", "Si", "P", "S", "Ge", "As", "Se"})

@@ -19,14 +19,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import app, unit
+from openmm import unit
 
 from ._stereocentres import findCentres
+
+if TYPE_CHECKING:
+    from openmm import app
 
 #: Sign of the triple product of a standard residue's centre in nature, by its three neighbours: L, which is S
 #: for isoleucine's CB (CA > CG1 > CG2) and R for threonine's (OG1 > CA > CG2).
