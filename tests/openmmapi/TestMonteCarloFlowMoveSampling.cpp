@@ -5,6 +5,7 @@
 #include <random>
 
 #include "FlowMoveTesting.h"
+#include "openmmscore/ScoreLangevinIntegrator.h"
 
 using namespace OpenMMScore;
 using namespace OpenMMScore::testing;
@@ -292,9 +293,9 @@ TEST_F(MonteCarloFlowMoveSampling, AnAnharmonicChainHasBondsAndAnglesAsInQuadrat
     EXPECT_LT(std::sqrt(drift.dot(drift)), 1e-10);
 }
 
-TEST_F(MonteCarloFlowMoveSampling, HalfStepVelocitiesBelongToTheNewForces) {
-    // omega dt = 1: taken as velocities of the positions' time they would be off by 25 % in variance.
-    const double mass = 2.0, dt = 0.01, stiffness = mass / (dt * dt);
+/** omega dt = 1: half-step velocities that were taken as on-step ones would be off by 25 % in variance. */
+void expectHalfStepVelocities(OpenMM::Integrator& integrator, double dt, Platform& platform) {
+    const double mass = 2.0, stiffness = mass / (dt * dt);
     System system;
     system.addParticle(mass);
     addTether(system, {0}, stiffness);
@@ -303,7 +304,6 @@ TEST_F(MonteCarloFlowMoveSampling, HalfStepVelocitiesBelongToTheNewForces) {
     move->addMolecule({0});
     move->setRandomNumberSeed(5);
     system.addForce(move);
-    OpenMM::VerletIntegrator integrator(dt);
     Context context(system, integrator, platform);
     context.setPositions({Vec3(0, 0, 0)});
     Average variance, shifted, correlation;
@@ -319,6 +319,16 @@ TEST_F(MonteCarloFlowMoveSampling, HalfStepVelocitiesBelongToTheNewForces) {
     expectMean(variance, 1.0, "velocity at the positions' time");
     expectMean(shifted, 1.25, "velocity half a step before");
     expectMean(correlation, 0.0, "velocity and position");
+}
+
+TEST_F(MonteCarloFlowMoveSampling, HalfStepVelocitiesBelongToTheNewForces) {
+    const double dt = 0.01;
+    OpenMM::VerletIntegrator verlet(dt);
+    expectHalfStepVelocities(verlet, dt, platform);
+    OpenMM::LangevinMiddleIntegrator langevin(temperature, 1.0, dt);
+    expectHalfStepVelocities(langevin, dt, platform);
+    ScoreLangevinIntegrator score(temperature, 1.0, dt);
+    expectHalfStepVelocities(score, dt, platform);
 }
 
 TEST_F(MonteCarloFlowMoveSampling, ConstantEnergyDynamicsBecomesCanonical) {

@@ -138,6 +138,10 @@ protected:
     std::vector<std::string> getKernelNames() override;
     double computeKineticEnergy() override;
     bool kineticEnergyRequiresForce() const override { return false; }
+    /** Velocities of the leapfrog schemes belong to half a step before the positions' time. */
+    double getVelocityTimeOffset() const override {
+        return scheme == Metropolized ? 0.0 : 0.5 * getStepSize();
+    }
     void stateChanged(OpenMM::State::DataType changed) override;
     void createCheckpoint(std::ostream& stream) const override;
     void loadCheckpoint(std::istream& stream) override;
