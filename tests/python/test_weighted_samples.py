@@ -114,6 +114,15 @@ def test_anotherTargetJudgesAnew(samples, faulty):
     np.testing.assert_array_equal(again.status, faulty.status)
 
 
+def test_targetsThatCannotBePickledWillDoInMemory(samples):
+    class Local(HarmonicTarget):
+        def __reduce__(self):
+            raise TypeError("it is local")
+
+    direct = draw(target=Local(spring=2.0)).logWeight
+    np.testing.assert_array_equal(samples.reweight(Local(spring=2.0)).logWeight, direct)
+
+
 def test_centreOfMassStaysWithTheSamples():
     sampler = BoltzmannSampler(NormalProposal(), HarmonicTarget(), centreOfMass=0.7)
     a = sampler.sample(100, seed=1, progress=False)

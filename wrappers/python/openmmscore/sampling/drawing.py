@@ -65,6 +65,11 @@ def temperatureOf(target: Any) -> float:
     return temperatureInKelvin(target.temperature, "BoltzmannSampler: the target's temperature")
 
 
+def platformOf(target: Any) -> str | None:
+    """Return the name of the platform that computes energies, None for a target that has none."""
+    return target.getPlatformName() if hasattr(target, "getPlatformName") else None
+
+
 def logWeights(
     positions: np.ndarray,
     reducedEnergy: np.ndarray,

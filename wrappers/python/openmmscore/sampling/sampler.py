@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import openmm
 
-from .drawing import STATUS_NAMES, Recipe, fingerprint, inNanometers, temperatureOf
+from .drawing import STATUS_NAMES, Recipe, fingerprint, inNanometers, platformOf, temperatureOf
 from .fanout import drawOnWorkers
 from .samplefile import SampleWriter, readHeader
 from .samples import WeightedSamples
@@ -211,9 +211,7 @@ class BoltzmannSampler:
             "seed": seed,
             "proposal": str(getattr(recipe.proposal, "family", type(recipe.proposal).__name__)),
             "temperature": temperatureOf(recipe.target),
-            "platform": recipe.target.getPlatformName()
-            if hasattr(recipe.target, "getPlatformName")
-            else None,
+            "platform": platformOf(recipe.target),
             "centreOfMass": recipe.sigma,
             "chirality": "unchecked" if recipe.chirality is None else "mirror" if recipe.mirror else "reject",
         }

@@ -20,6 +20,7 @@ from .drawing import (
     checkedArray,
     fingerprint,
     logWeights,
+    platformOf,
     reducedEnergies,
     temperatureInKelvin,
     temperatureOf,
@@ -185,7 +186,9 @@ class WeightedSamples:
         for begin, positions in self._batches():
             part = slice(begin, begin + len(positions))
             energies[part] = reducedEnergies(target, positions, status[part])
-        changes = {"temperature": temperatureOf(target), "targetHash": fingerprint(target)}
+        changes = {"temperature": temperatureOf(target), "platform": platformOf(target)}
+        if "targetHash" in self.settings:
+            changes["targetHash"] = fingerprint(target)
         return self._withEnergies(energies, status, list(STATUS_NAMES), changes)
 
     def _withEnergies(
