@@ -65,9 +65,9 @@ def test_logWeightsAndTruncationAgreeWithNumPy():
 @pytest.mark.filterwarnings("ignore::openmmscore.sampling.WeightWarning")
 def test_systematicResamplingAgreesWithNumPy():
     # The offset is drawn inside; the C++ tests give one. Here: every choice is that of some offset.
-    golden = load_file(DATA / "systematic.safetensors")
-    weights = Weights(golden["logw"].astype(float))
-    expected = np.bincount(golden["correct.index.i64"], minlength=300)
+    golden = json.loads((DATA / "systematic.json").read_text())
+    weights = Weights(golden["logWeights"])
+    expected = np.bincount(golden["indices"], minlength=300)
     found = np.bincount(weights.resample(), minlength=300)
     assert np.all(np.abs(found - expected) <= 1) and np.all(np.abs(found - 300 * weights.normalized) < 1)
 

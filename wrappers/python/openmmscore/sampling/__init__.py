@@ -3,7 +3,7 @@
 from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
-from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
+from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
 from .independence import (
@@ -31,6 +31,7 @@ __all__ = [
     "IndependenceChain",
     "IndependenceSampler",
     "Mbar",
+    "ParetoTail",
     "Proposal",
     "SampleSummary",
     "WeightSummary",

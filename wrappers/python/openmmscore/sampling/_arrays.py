@@ -1,4 +1,4 @@
-"""Arrays on their way to C++: float64 and contiguous, or a sentence that says what is wrong."""
+"""Arrays on their way to C++ and back: float64 and contiguous, or a sentence that says what is wrong."""
 
 from __future__ import annotations
 
@@ -52,3 +52,22 @@ def checkedCount(count: Any, name: str, lowest: int = 1) -> int:
     if not isinstance(count, (int, np.integer)) or count < lowest:
         raise openmm.OpenMMException(f"{name} must be an integer of at least {lowest}, got {count!r:.60}")
     return int(count)
+
+
+def spread(replicates: np.ndarray) -> np.ndarray:
+    """Return the standard deviation over replicates; infinite where some replicate has no value."""
+    finite = np.isfinite(replicates).all(axis=0)
+    return np.where(finite, np.std(np.where(finite, replicates, 0.0), axis=0, ddof=1), np.inf)
+
+
+def binIndex(axes: list[np.ndarray], edges: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return the flat index of each sample's bin, -1 for none, and how many bins each axis has."""
+    flat = np.zeros(len(axes[0]), dtype=np.int64)
+    outside = np.zeros(len(flat), dtype=bool)
+    for values, edge in zip(axes, edges, strict=True):
+        index = np.searchsorted(edge, values, side="right") - 1
+        index[values == edge[-1]] = len(edge) - 2  # the last bin holds both its ends, as NumPy's
+        outside |= ~((index >= 0) & (index < len(edge) - 1))
+        flat = flat * (len(edge) - 1) + index
+    flat[outside] = -1
+    return flat, tuple(len(edge) - 1 for edge in edges)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class WeightWarning(UserWarning):
@@ -20,6 +21,22 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value} +- {self.error}"
+
+
+class ParetoTail(NamedTuple):
+    """The generalised Pareto distribution fitted to the largest weights, relative to the mean weight."""
+
+    k: float
+    scale: float
+    threshold: float
+    fraction: float
+
+    def survival(self, x: ArrayLike) -> np.ndarray:
+        """Return the share of all samples whose relative weight exceeds x, for x above the threshold."""
+        y = (np.asarray(x, dtype=float) - self.threshold) / self.scale
+        if abs(self.k) < 1e-12:
+            return self.fraction * np.exp(-y)
+        return self.fraction * np.maximum(1 + self.k * y, 0) ** (-1 / self.k)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import openmm
@@ -12,24 +12,8 @@ from numpy.typing import ArrayLike
 from openmm import unit
 
 from ..plugin import _WeightsHandle
-from ._arrays import address, checkedCount, checkedSeed, numbers, vector, withoutUnits
-from .estimates import Estimate, Histogram, WeightSummary, WeightWarning
-
-
-class ParetoTail(NamedTuple):
-    """The generalised Pareto distribution fitted to the largest weights, relative to the mean weight."""
-
-    k: float
-    scale: float
-    threshold: float
-    fraction: float
-
-    def survival(self, x: ArrayLike) -> np.ndarray:
-        """Return the share of all samples whose relative weight exceeds x, for x above the threshold."""
-        y = (np.asarray(x, dtype=float) - self.threshold) / self.scale
-        if abs(self.k) < 1e-12:
-            return self.fraction * np.exp(-y)
-        return self.fraction * np.maximum(1 + self.k * y, 0) ** (-1 / self.k)
+from ._arrays import address, binIndex, checkedCount, checkedSeed, numbers, spread, vector, withoutUnits
+from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 
 
 class Weights:
@@ -261,7 +245,7 @@ class Weights:
         means, errors = np.empty(len(columns)), np.empty(len(columns))
         self._handle.average(len(columns), address(columns), address(means), address(errors))
         if _isBootstrap(error):
-            errors = _spread(self._bootstrap(columns, replicates, seed)[1])
+            errors = spread(self._bootstrap(columns, replicates, seed)[1])
         if array.ndim == 1:
             return Estimate(float(means[0]), float(errors[0]))
         return Estimate(means.reshape(array.shape[1:]), errors.reshape(array.shape[1:]))
@@ -304,7 +288,7 @@ class Weights:
         else:
             edges = np.histogram2d(*(axis[used] for axis in axes), bins, range)[1:]
         self._warn()
-        index, shape = _binIndex(axes, edges)
+        index, shape = binIndex(axes, edges)
         count = int(np.prod(shape))
         p, errors = np.empty(count), np.empty(count)
         self._handle.binProbabilities(address(index), count, address(p), address(errors))
@@ -313,7 +297,7 @@ class Weights:
             self._handle.bootstrapBins(
                 address(index), count, replicates, checkedSeed(seed), address(logZ), address(p2)
             )
-            errors = _spread(p2)
+            errors = spread(p2)
         p, errors = p.reshape(shape), errors.reshape(shape)
         if density:
             size = np.diff(edges[0])
@@ -328,10 +312,10 @@ class Weights:
         The free energy is -kT ln Z. Samples of weight zero are counted in the mean.
         """
         self._warn()
-        value, spread = self._handle.logNormalization()
+        value, deviation = self._handle.logNormalization()
         if _isBootstrap(error):
-            spread = float(_spread(self._bootstrap(np.empty((0, len(self))), replicates, seed)[0]))
-        return Estimate(value, spread)
+            deviation = float(spread(self._bootstrap(np.empty((0, len(self))), replicates, seed)[0]))
+        return Estimate(value, deviation)
 
     def freeEnergyDifference(
         self,
@@ -354,12 +338,12 @@ class Weights:
         a = vector(regionA, len(self), "Weights: regionA")
         b = vector(regionB, len(self), "Weights: regionB")
         self._warn()
-        value, spread = self._handle.regionDifference(address(a), address(b))
+        value, deviation = self._handle.regionDifference(address(a), address(b))
         if _isBootstrap(error):
             means = self._bootstrap(np.stack([a, b]), replicates, seed)[1]
             with np.errstate(divide="ignore", invalid="ignore"):
-                spread = float(_spread(np.log(means[:, 0] / means[:, 1])))
-        return Estimate(value, spread)
+                deviation = float(spread(np.log(means[:, 0] / means[:, 1])))
+        return Estimate(value, deviation)
 
     def targetDifference(self, other: Weights) -> Estimate:
         """Return the free energy of another target less that of this one, -ln(Z_other / Z), in kT.
@@ -447,25 +431,6 @@ def _isBootstrap(error: str) -> bool:
     if error not in ("delta", "bootstrap"):
         raise openmm.OpenMMException(f"Weights: the error is by 'delta' or 'bootstrap', not {error!r:.60}")
     return error == "bootstrap"
-
-
-def _spread(replicates: np.ndarray) -> np.ndarray:
-    """Return the standard deviation over replicates; infinite where some replicate has no value."""
-    finite = np.isfinite(replicates).all(axis=0)
-    return np.where(finite, np.std(np.where(finite, replicates, 0.0), axis=0, ddof=1), np.inf)
-
-
-def _binIndex(axes: list[np.ndarray], edges: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return the flat index of each sample's bin, -1 for none, and how many bins each axis has."""
-    flat = np.zeros(len(axes[0]), dtype=np.int64)
-    outside = np.zeros(len(flat), dtype=bool)
-    for values, edge in zip(axes, edges, strict=True):
-        index = np.searchsorted(edge, values, side="right") - 1
-        index[values == edge[-1]] = len(edge) - 2  # the last bin holds both its ends, as NumPy's
-        outside |= ~((index >= 0) & (index < len(edge) - 1))
-        flat = flat * (len(edge) - 1) + index
-    flat[outside] = -1
-    return flat, tuple(len(edge) - 1 for edge in edges)
 
 
 def resample(
