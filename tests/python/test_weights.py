@@ -140,6 +140,19 @@ def test_orderDoesNotMatter(weights):
     assert other.smoothed().logNormalization().value == pytest.approx(one.smoothed().logNormalization().value)
 
 
+def test_theFittedTailIsThatOfTheWeights():
+    # Weights of mean 1 with P(w > x) = (0.6/x)^2.5: beyond any threshold a generalised Pareto distribution.
+    weights = Weights(np.log(0.6) - 0.4 * np.log(np.random.default_rng(2).uniform(size=20000)))
+    tail = weights.paretoTail()
+    assert tail.fraction == pytest.approx(425 / 20000)
+    assert tail.survival(tail.threshold) == tail.fraction
+    for x in (1.2, 2.0, 4.0):
+        x = x * tail.threshold
+        assert tail.survival(x) == pytest.approx((0.6 / x) ** 2.5, rel=0.35)
+        share = np.mean(weights.normalized * len(weights) > x)
+        assert tail.survival(x) == pytest.approx(share, rel=0.35)
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_resamplingIsUnbiased(scheme):
     shares = np.array([0.0, 0.31, 0.004, 0.0, 0.246, 0.44, 0.0])
@@ -198,6 +211,7 @@ def test_bootstrapAgreesWithTheDeltaMethod(weights):
         assert bootstrap.error == pytest.approx(delta.error, rel=0.2)
     h, b = one.histogram(x, np.linspace(-2, 2, 9)), one.histogram(x, np.linspace(-2, 2, 9), **options)
     np.testing.assert_allclose(b.errors, h.errors, rtol=0.25)
+    assert np.all(b.errors != h.errors)
     assert one.average(x, **options).error == one.average(x, **options).error
     assert one.average(x, "bootstrap", 400, 2).error != one.average(x, **options).error
 
@@ -235,6 +249,8 @@ def test_reweightingEqualsDrawingTheWeightsAgain():
     status[:2] = 4
     new[:2] = np.nan
     assert first.reweighted(old, new, status).statusCounts == {0: 2998, 4: 2}
+    before = Weights(first.logWeights, np.where(np.arange(3000) == 1, 3, 0))
+    assert before.reweighted(old, new, status).statusCounts == {0: 2998, 3: 1, 4: 1}
     assert (
         first.reweighted(old, np.where(x > 2, np.inf, new), status).summary().numZero == 2 + (x[2:] > 2).sum()
     )

@@ -137,7 +137,9 @@ TEST(ParetoSmoothing, AgreesWithArviZ) {
             values.push_back(each.is_string() ? -infinity : each.get<double>());
         return values;
     };
-    for (const auto& [name, golden] : nlohmann::json::parse(file)["cases"].items()) {
+    const nlohmann::json cases = nlohmann::json::parse(file)["cases"];
+    EXPECT_EQ(cases.size(), 4u);
+    for (const auto& [name, golden] : cases.items()) {
         std::vector<double> logWeights = numbers(golden["logWeights"]);
         EXPECT_NEAR(paretoSmooth(logWeights), golden["k"].get<double>(), 1e-12) << name;
         const double sum = logSumExp(logWeights);
