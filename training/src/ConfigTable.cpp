@@ -63,6 +63,16 @@ void ConfigTable::fail(const std::string& key, const std::string& message) const
     throw Error(origin + ": " + path(key) + " " + message);
 }
 
+void ConfigTable::failMissing(const std::string& key) const {
+    for (const auto& [other, value] : content) {
+        const std::string found(other.str());
+        if (!known.count(found) && editDistance(found, key) <= 1 + key.size() / 4)
+            fail(key, "is missing; is " + path(found) + " (line " +
+                          std::to_string(value.source().begin.line) + ") a misspelling?");
+    }
+    fail(key, "is missing");
+}
+
 bool ConfigTable::has(const std::string& key) const {
     return content.contains(key);
 }
@@ -76,7 +86,7 @@ std::string ConfigTable::text(const std::string& key, const std::optional<std::s
     const toml::node* node = find(key);
     if (!node) {
         if (!fallback)
-            fail(key, "is missing");
+            failMissing(key);
         return *fallback;
     }
     if (!node->is_string())
@@ -109,7 +119,7 @@ double ConfigTable::asNumber(const toml::node& node, const std::string& key) con
 double ConfigTable::number(const std::string& key, std::optional<double> fallback) {
     const toml::node* node = find(key);
     if (!node && !fallback)
-        fail(key, "is missing");
+        failMissing(key);
     return node ? asNumber(*node, key) : *fallback;
 }
 
@@ -127,7 +137,7 @@ std::int64_t ConfigTable::integer(const std::string& key, std::int64_t lowest,
                                   std::optional<std::int64_t> fallback) {
     const toml::node* node = find(key);
     if (!node && !fallback)
-        fail(key, "is missing");
+        failMissing(key);
     return node ? asInteger(*node, key, lowest) : *fallback;
 }
 

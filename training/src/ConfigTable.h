@@ -48,6 +48,7 @@ private:
     double asNumber(const toml::node& node, const std::string& key) const;
     std::int64_t asInteger(const toml::node& node, const std::string& key, std::int64_t lowest) const;
     std::string path(const std::string& key) const;
+    [[noreturn]] void failMissing(const std::string& key) const;
 
     const toml::table& content;
     std::string origin, name;

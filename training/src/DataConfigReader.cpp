@@ -138,6 +138,7 @@ void readPrepared(const std::string& file, TrainingConfig& config) {
 void readDataConfig(ConfigTable& root, const std::string& file, const std::string& prepared,
                     TrainingConfig& config) {
     ConfigTable table = root.table("data");
+    root.ignore("evaluation"); // What follows the training.
     config.model.temperature = positive(table, "temperature");
     config.data.validationFraction = between(table, "validation_fraction", 0.0, 0.9, 0.1);
     if (prepared.empty())

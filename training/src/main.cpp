@@ -20,7 +20,7 @@ struct Arguments {
     std::string config, data, output, device;
     long steps = 0, threads = 0;
     int stage = -1;
-    bool resume = false, overwrite = false;
+    bool resume = false, overwrite = false, check = false;
 };
 
 OpenMMScore::TrainingConfig readConfig(const Arguments& arguments) {
@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
     app.add_option("--output", arguments.output, "instead of output.directory");
     auto* resume = app.add_flag("--resume", arguments.resume, "continue the run in the output folder");
     app.add_flag("--overwrite", arguments.overwrite, "replace a run in the output folder")->excludes(resume);
+    app.add_flag("--check", arguments.check, "read the configuration, without the data, and end");
     app.set_version_flag("--version", "openmmscore-train " OPENMMSCORE_VERSION);
     try {
         app.parse(argc, argv);
@@ -88,6 +89,10 @@ int main(int argc, char** argv) {
         return app.exit(error) == 0 ? 0 : 2;
     }
     try {
+        if (arguments.check) {
+            readConfig(arguments);
+            return 0;
+        }
         return train(arguments);
     }
     catch (const std::exception& error) {

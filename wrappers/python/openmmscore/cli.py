@@ -171,6 +171,32 @@ def _finish(converted, options: argparse.Namespace) -> None:
     print(f"{options.output}: {experts} networks, {parameters} parameters")
 
 
+def _addTrain(commands: Subparsers) -> None:
+    description = (
+        "Take frames out of trajectories, train a model on them with openmmscore-train and, if the "
+        "configuration has a table [evaluation], evaluate it."
+    )
+    parser = commands.add_parser(
+        "train", help="train a model from trajectories, as a TOML file describes it", description=description
+    )
+    parser.add_argument("config", metavar="CONFIG", help="the run, a TOML file (docs/training.md)")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true", help="continue the run in the output folder")
+    start.add_argument("--overwrite", action="store_true", help="replace a run in the output folder")
+    parser.add_argument("--evaluate", action="store_true", help="evaluate the model at the end in any case")
+    parser.add_argument("--steps", type=int, help="instead of training.steps")
+    parser.add_argument("--threads", type=int, help="instead of training.threads")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="instead of training.device")
+    parser.add_argument("--output", help="instead of output.directory")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from .train import train
+
+    return train(options)
+
+
 def _addDoctor(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "doctor", help="say what is installed and what failed to load", description=_examine.__doc__
@@ -186,7 +212,7 @@ def _examine(arguments: argparse.Namespace) -> None:
 
 
 #: One function for each command, which adds its parser; append to it to have one more.
-COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addDoctor]
+COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addTrain, _addDoctor]
 
 
 if __name__ == "__main__":

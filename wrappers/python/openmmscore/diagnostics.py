@@ -26,8 +26,13 @@ def _version(distribution: str) -> str:
 
 def trainProgram() -> str | None:
     """Return the path of openmmscore-train, or None if this copy was built without LibTorch."""
-    program = os.path.join(sysconfig.get_path("scripts"), "openmmscore-train")
-    return program if os.path.exists(program) else shutil.which("openmmscore-train")
+    # Beside Python's other programs or, in a folder of pip's --target, beside the package.
+    beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bin")
+    for folder in (beside, sysconfig.get_path("scripts")):
+        program = os.path.join(folder, "openmmscore-train")
+        if os.path.exists(program):
+            return program
+    return shutil.which("openmmscore-train")
 
 
 def pluginLoadFailures() -> list[str]:

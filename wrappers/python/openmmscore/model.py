@@ -11,6 +11,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from .features import sequenceFeatures
 from .plugin import _ModelHandle
 
 _GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K
@@ -136,6 +137,26 @@ class Model:
     def featureNames(self) -> list[str]:
         """Names of the integers that the network must be told about each particle; mostly none."""
         return [feature["name"] for feature in self._description["features"]]
+
+    def sequenceFeatures(self, sequence: str) -> np.ndarray:
+        """Return the features of a peptide's particles, for addMolecule(), forces(), potentialEnergy(), ...
+
+        Parameters
+        ----------
+        sequence : str
+            one letter for each residue, for example "AV"
+
+        Returns
+        -------
+        array of int32, shape [N,k]
+
+        Raises
+        ------
+        openmm.OpenMMException
+            if the sequence does not fit the model's particles, or the model's features are not those of a
+            sequence: amino_acid, atom, element, residue (see docs/training.md)
+        """
+        return sequenceFeatures(sequence, self._description["particles"], self._description["features"])
 
     @property
     def numParameters(self) -> int:

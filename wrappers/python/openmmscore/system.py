@@ -10,6 +10,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from .features import renamedResidues
 from .model import Model
 from .plugin import ScoreForce
 
@@ -24,6 +25,7 @@ def createSystem(
     diffusionTime: float | None = None,
     removeCMMotion: bool = False,
     nonConservative: bool = False,
+    sequence: str | None = None,
 ) -> tuple[app.Topology, openmm.System]:
     """Create a Topology and a System of many independent copies of the molecule that a model describes.
 
@@ -46,6 +48,9 @@ def createSystem(
         the default is not to; each copy then diffuses freely, which changes nothing about its shape
     nonConservative : bool
         whether to accept a network that gives a score but no energy, see ScoreForce.setNonConservative()
+    sequence : str, optional
+        in place of features: one letter for each residue of the molecule, see Model.sequenceFeatures(); the
+        Topology gets the names of these residues
 
     Returns
     -------
@@ -65,6 +70,10 @@ def createSystem(
     >>> topology, system = openmmscore.createSystem("alanine.safetensors", copies=100)
     >>> integrator = LangevinMiddleIntegrator(300*kelvin, 1/picosecond, 2*femtosecond)
     >>> simulation = Simulation(topology, system, integrator)
+
+    A transferable network is told which molecule it is:
+
+    >>> topology, system = openmmscore.createSystem("dipeptides.safetensors", sequence="AV")
     """
     if not isinstance(model, Model):
         model = Model(model)
@@ -77,6 +86,12 @@ def createSystem(
     if isinstance(copies, bool) or not isinstance(copies, (int, np.integer)) or copies < 1:
         raise openmm.OpenMMException(f"createSystem: copies must be a positive integer, got {copies!r:.60}")
 
+    description = model.description
+    if sequence is not None:
+        if features is not None:
+            raise openmm.OpenMMException("createSystem: give either features or a sequence, not both")
+        features = model.sequenceFeatures(sequence)
+        description["particles"] = renamedResidues(sequence, particles)
     force = ScoreForce(model)
     force.setNonConservative(nonConservative)
     if diffusionTime is not None:
@@ -91,7 +106,7 @@ def createSystem(
     system.addForce(force)
     if removeCMMotion:
         system.addForce(openmm.CMMotionRemover())
-    return _createTopology(model.description, copies), system
+    return _createTopology(description, copies), system
 
 
 def _createTopology(description: dict, copies: int) -> app.Topology:
