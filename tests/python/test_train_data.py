@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mdtraj
 import numpy as np
@@ -18,9 +19,10 @@ from openmmscore import cli
 from openmmscore.features import sequenceFeatures
 from openmmscore.train import config as train_config
 from openmmscore.train import frames, prepare
-from openmmscore.train.run import evaluationCommand
+from openmmscore.train.run import _checkConfig, evaluationCommand
 from safetensors import safe_open
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "train"
 PROGRAM = openmmscore.diagnostics.trainProgram()
 needs_trainer = pytest.mark.skipif(
     PROGRAM is None, reason="openmmscore-train is not built (it needs LibTorch)"
@@ -310,6 +312,14 @@ def test_one_command_trains_from_a_trajectory(folder, capfd):
     write_config(folder, HEAVY + "\nstride = 2")
     assert cli.main(["train", str(path), "--resume", "--steps", "5"]) == 1
     assert "made of other files or another selection" in capfd.readouterr().err
+
+
+@needs_trainer
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.toml")), ids=lambda path: path.stem)
+def test_examples_are_understood(path, tmp_path):
+    config = train_config.readConfig(path, tmp_path)
+    _checkConfig(PROGRAM, config)
+    assert all(Path(source.array).is_file() for source in config.sources)
 
 
 @needs_trainer

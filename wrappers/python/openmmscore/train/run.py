@@ -37,7 +37,7 @@ def train(options: argparse.Namespace) -> int:
     arguments = [program, options.config]
     if config.needsPreparation():
         _checkStart(config, options)
-        _checkConfig(program, config, options)
+        _checkConfig(program, config)
         prepared = prepare(config, mayReplace=not options.resume)
         print(f"openmmscore: the frames are in {config.output}", file=sys.stderr)
         arguments += ["--data", str(prepared)]
@@ -63,13 +63,13 @@ def _checkStart(config: DataConfig, options: argparse.Namespace) -> None:
         raise ValueError(f"{checkpoint}: there is no checkpoint to resume from")
 
 
-def _checkConfig(program: str, config: DataConfig, options: argparse.Namespace) -> None:
+def _checkConfig(program: str, config: DataConfig) -> None:
     """Let openmmscore-train read the configuration before any frame is extracted."""
     config.output.mkdir(parents=True, exist_ok=True)
     stub = config.output / "check.toml"
     writeAtomically(stub, 'file = "frames.npy"\n')
     try:
-        command = [program, options.config, "--data", str(stub), "--check"]
+        command = [program, str(config.path), "--data", str(stub), "--check"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
         stub.unlink(missing_ok=True)
