@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -104,6 +105,85 @@ def test_an_interrupted_run_can_be_resumed(run_folder, sent, code):
     assert again.returncode == 0, again.stderr
     assert f"from step {reached} to {reached + 5}" in again.stderr
     assert read_model(run_folder / "out/model.safetensors")[0]["provenance"]["steps"] == reached + 5
+
+
+MIXTURE = CONFIG.replace("seed = 3", 'method = "both"\nseed = 3').replace(
+    "steps = {steps}", 'steps = {steps}\nprecision = "float64"'
+)
+
+
+def start_processes(folder, size, *arguments):
+    """Start several processes as torchrun does, and return them."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    processes = []
+    for rank in range(size):
+        environment = os.environ | {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(size),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        processes.append(
+            subprocess.Popen(
+                [PROGRAM, str(folder / "run.toml"), *arguments],
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        )
+    return processes
+
+
+def test_a_mixture_leaves_its_experts_and_a_model(run_folder):
+    write_config(run_folder, MIXTURE)
+    result = train(run_folder)
+    assert result.returncode == 0, result.stderr
+    assert "stage 2: training" in result.stderr and "(Fokker-Planck " in result.stderr
+    document, _ = read_model(run_folder / "out/model.safetensors")
+    assert [len(document["experts"]), document["provenance"]["steps"]] == [3, 20]
+    assert [stage["steps"] for stage in document["provenance"]["stages"]] == [2, 4, 14]
+    assert read_model(run_folder / "out/expert-1.safetensors")[0]["experts"][0]["interval"] == [0.1, 0.6]
+
+
+def test_two_processes_give_what_one_gives(run_folder):
+    write_config(run_folder, MIXTURE)
+    assert train(run_folder, "--output", str(run_folder / "one")).returncode == 0
+    processes = start_processes(run_folder, 2, "--output", str(run_folder / "two"))
+    outputs = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert "in each of 2 processes" in outputs[0] and outputs[1] == ""
+    one, two = (read_model(run_folder / name / "model.safetensors") for name in ("one", "two"))
+    # Sums in another order, in double precision; the tensors are of order one.
+    for name, tensor in one[1].items():
+        np.testing.assert_allclose(two[1][name], tensor, rtol=0, atol=1e-11)
+    for stage, other in zip(one[0]["provenance"]["stages"], two[0]["provenance"]["stages"], strict=True):
+        assert other["validation_loss"] == pytest.approx(stage["validation_loss"], rel=1e-10)
+
+
+def test_a_signal_to_one_process_stops_all(run_folder):
+    write_config(run_folder, steps=1000000)
+    processes = start_processes(run_folder, 2)
+    while not processes[0].stderr.readline().startswith("step"):
+        pass
+    processes[1].send_signal(signal.SIGTERM)
+    outputs = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [143, 143]
+    assert "the checkpoint is written" in outputs[0] and outputs[1] == ""
+    reached = read_model(run_folder / "out/model.safetensors")[0]["provenance"]["steps"]
+    assert 0 < reached < 1000000
+
+
+def test_half_an_environment_of_processes_is_refused(run_folder, monkeypatch):
+    write_config(run_folder)
+    monkeypatch.setenv("RANK", "0")
+    result = train(run_folder)
+    assert result.returncode == 1 and "WORLD_SIZE is not (start them by torchrun)" in result.stderr
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    assert 'WORLD_SIZE is "two", expected an integer' in train(run_folder).stderr
 
 
 def test_output_and_overwrite(run_folder):

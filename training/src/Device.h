@@ -8,10 +8,11 @@
 namespace OpenMMScore {
 
 /**
- * @param name  "cpu" or "cuda"
+ * @param name   "cpu" or "cuda"
+ * @param index  which of them, taken round if there are fewer
  * @throws Error  if LibTorch has no such device here
  */
-c10::Device openDevice(const std::string& name);
+c10::Device openDevice(const std::string& name, int index = 0);
 
 } // namespace OpenMMScore
 

@@ -38,10 +38,11 @@ std::uint64_t seedOf(const TrainingConfig& config, std::size_t stage) {
 } // namespace
 
 StageTrainer::StageTrainer(const TrainingConfig& runConfig, std::size_t index, const TrainingSet& trainingSet,
-                           WorkerPool& pool, const at::TensorOptions& tensorOptions, StageFiles stageFiles)
+                           WorkerPool& pool, const ProcessGroup& processes,
+                           const at::TensorOptions& tensorOptions, StageFiles stageFiles)
     : config(runConfig), stage(index), settings(config.stages.at(index)), data(trainingSet), workers(pool),
-      options(tensorOptions), files(std::move(stageFiles)), schedule(config.model.schedule.create()),
-      scoreMatching(matchingLoss(*schedule, config, stage)),
+      group(processes), options(tensorOptions), files(std::move(stageFiles)),
+      schedule(config.model.schedule.create()), scoreMatching(matchingLoss(*schedule, config, stage)),
       network(TorchNetwork::create(config.model, static_cast<int>(stage), options)),
       optimizer(network->getFlatParameters(), settings),
       average(network->getFlatParameters(), settings.emaDecay, settings.emaInterval, settings.averaging),
@@ -49,7 +50,7 @@ StageTrainer::StageTrainer(const TrainingConfig& runConfig, std::size_t index, c
     if (settings.fokkerPlanck.weight > 0.0)
         fokkerPlanck.emplace(dynamic_cast<const VariancePreserving&>(*schedule), scoreMatching,
                              settings.fokkerPlanck, config.model.space == ModelDescription::Space::Particles);
-    partGradients = at::zeros({numParts(settings.batchSize), network->getNumParameters()}, options);
+    partGradients = at::zeros({numParts(shareOf(settings.batchSize)), network->getNumParameters()}, options);
     state.config = config.toJson(stage);
     state.dataSha256 = data.getSha256();
 }
@@ -60,7 +61,8 @@ void StageTrainer::start() {
     else
         startFromFile();
     average.getAverage().copy_(network->getFlatParameters());
-    log.emplace(files.log, std::nullopt);
+    if (group.isFirst())
+        log.emplace(files.log, std::nullopt);
 }
 
 void StageTrainer::startFromFile() {
@@ -102,7 +104,8 @@ void StageTrainer::resume() {
     average.getAverage().copy_(state.average);
     optimizer.setState(state.optimizer);
     elapsedBefore = state.elapsedSeconds;
-    log.emplace(files.log, state.step);
+    if (group.isFirst())
+        log.emplace(files.log, state.step);
 }
 
 std::int64_t StageTrainer::partSize(std::int64_t batchSize) const {
@@ -125,8 +128,15 @@ void StageTrainer::forParts(const NoisedBatch& batch,
     });
 }
 
-Losses StageTrainer::computeGradient(const NoisedBatch& batch) {
-    const double scale = 1.0 / double(batch.size());
+std::int64_t StageTrainer::shareOf(std::int64_t count) const {
+    return group.firstOf(count, group.getRank() + 1) - group.firstOf(count, group.getRank());
+}
+
+Losses StageTrainer::computeGradient(bool stopRequested) {
+    const std::int64_t size = settings.batchSize;
+    const NoisedBatch batch =
+        data.trainingBatch(state.step, stage, group.firstOf(size, group.getRank()), shareOf(size));
+    const double scale = 1.0 / double(size);
     std::vector<Losses> parts(numParts(batch.size()));
     partGradients.zero_();
     forParts(batch, [&](const NoisedBatch& samples, std::int64_t k) {
@@ -136,14 +146,30 @@ Losses StageTrainer::computeGradient(const NoisedBatch& batch) {
             parts[k].fokkerPlanck = fokkerPlanck->addGradient(*network, samples, scale, target);
     });
     gradient = parts.size() == 1 ? partGradients[0] : partGradients.sum(0);
+    group.sum(gradient);
+    return sumOf(parts, stopRequested);
+}
+
+/** @return the sum over all parts of all processes; stopped becomes what any of them wants */
+Losses StageTrainer::sumOf(const std::vector<Losses>& parts, bool stopRequested) {
     Losses total;
     for (const Losses& losses : parts)
         total += losses;
-    return total;
+    stopped = stopRequested;
+    if (group.getSize() == 1)
+        return total;
+    at::Tensor shared = at::zeros({3}, at::kDouble);
+    double* numbers = shared.data_ptr<double>();
+    numbers[0] = total.scoreMatching;
+    numbers[1] = total.fokkerPlanck;
+    numbers[2] = stopRequested ? 1.0 : 0.0;
+    group.sum(shared);
+    stopped = numbers[2] > 0.0;
+    return {numbers[0], numbers[1]};
 }
 
-void StageTrainer::takeStep() {
-    const Losses losses = computeGradient(data.trainingBatch(state.step, stage));
+void StageTrainer::takeStep(bool stopRequested) {
+    const Losses losses = computeGradient(stopRequested);
     if (std::isfinite(losses.total()) && std::isfinite(gradient.sum().item<double>())) {
         optimizer.step(gradient, state.step);
         average.update(network->getFlatParameters(), state.step - state.skipped);
@@ -172,18 +198,20 @@ Losses StageTrainer::validate() {
     at::Tensor& parameters = network->getFlatParameters();
     const at::Tensor current = parameters.clone();
     parameters.copy_(average.getAverage());
-    const double scale = 1.0 / double(validationBatch.size());
-    std::vector<Losses> parts(numParts(validationBatch.size()));
-    forParts(validationBatch, [&](const NoisedBatch& samples, std::int64_t k) {
-        parts[k].scoreMatching = scoreMatching.value(*network, samples, scale);
-        if (fokkerPlanck)
-            parts[k].fokkerPlanck = fokkerPlanck->value(*network, samples, scale);
-    });
+    const std::int64_t all = validationBatch.size(), count = shareOf(all);
+    const double scale = 1.0 / double(all);
+    std::vector<Losses> parts;
+    if (count > 0) {
+        parts.resize(numParts(count));
+        const NoisedBatch batch = validationBatch.slice(group.firstOf(all, group.getRank()), count);
+        forParts(batch, [&](const NoisedBatch& samples, std::int64_t k) {
+            parts[k].scoreMatching = scoreMatching.value(*network, samples, scale);
+            if (fokkerPlanck)
+                parts[k].fokkerPlanck = fokkerPlanck->value(*network, samples, scale);
+        });
+    }
     parameters.copy_(current);
-    Losses sum;
-    for (const Losses& losses : parts)
-        sum += losses;
-    return sum;
+    return sumOf(parts, stopped);
 }
 
 void StageTrainer::report(double stepsPerSecond) {
@@ -197,7 +225,7 @@ void StageTrainer::report(double stepsPerSecond) {
     }
     if (validated)
         validationLosses = validate();
-    if (!logged && !validated && !log->isProgressDue())
+    if (!log || (!logged && !validated && !log->isProgressDue()))
         return;
     TrainingStatus status;
     status.step = state.step;
@@ -218,23 +246,31 @@ void StageTrainer::report(double stepsPerSecond) {
         log->write(status);
 }
 
-bool StageTrainer::run(const std::function<bool()>& stopRequested, const std::function<void()>& written) {
+void StageTrainer::announce() {
     const std::string worth = data.isWeighted()
                                   ? " (by their weights worth " +
                                         std::to_string(std::llround(data.getEffectiveTrainingFrames())) + ")"
                                   : "";
     const std::string which = config.stages.size() > 1 ? "stage " + std::to_string(stage) + ": " : "";
+    const std::string processes =
+        group.getSize() > 1 ? " in each of " + std::to_string(group.getSize()) + " processes" : "";
     log->say(which + "training " + std::to_string(network->getNumParameters()) + " parameters on " +
              std::to_string(data.getNumTrainingFrames()) + " frames" + worth + " with " +
-             std::to_string(workers.getNumThreads()) + " threads, from step " + std::to_string(state.step) +
-             " to " + std::to_string(settings.steps) + ", into " + config.output.directory);
+             std::to_string(workers.getNumThreads()) + " threads" + processes + ", from step " +
+             std::to_string(state.step) + " to " + std::to_string(settings.steps) + ", into " +
+             config.output.directory);
+}
+
+bool StageTrainer::run(const std::function<bool()>& stopRequested, const std::function<void()>& written) {
+    if (log)
+        announce();
     startTime = std::chrono::steady_clock::now();
     // The speed shown is that of the last couple of hundred steps.
     auto windowStart = startTime;
     std::int64_t windowStep = state.step;
     double stepsPerSecond = 0.0;
     while (!isFinished()) {
-        takeStep();
+        takeStep(stopRequested());
         const double seconds = secondsSince(windowStart);
         if (seconds > 5.0 || stepsPerSecond == 0.0)
             stepsPerSecond = double(state.step - windowStep) / seconds;
@@ -243,12 +279,12 @@ bool StageTrainer::run(const std::function<bool()>& stopRequested, const std::fu
             windowStep = state.step;
         }
         report(stepsPerSecond);
-        const bool stop = stopRequested() && !isFinished();
-        if (stop || state.step % config.output.checkpointInterval == 0 || isFinished()) {
+        const bool due = state.step % config.output.checkpointInterval == 0;
+        if (group.isFirst() && (due || stopped || isFinished())) {
             save();
             written();
         }
-        if (stop)
+        if (stopped && !isFinished())
             return false;
     }
     return true;

@@ -9,6 +9,7 @@
 
 #include "Checkpoint.h"
 #include "Optimizer.h"
+#include "ProcessGroup.h"
 #include "TrainingLog.h"
 #include "WorkerPool.h"
 #include "openmmscore/training/DenoisingScoreMatchingLoss.h"
@@ -30,12 +31,13 @@ class StageTrainer {
 public:
     /**
      * @param config  with space, count and length scale known and steps resolved; must outlive this object,
-     * like data and workers
+     * like data, workers and group
      * @param stage   which of its experts
      * @throws Error  if a file to start from does not fit
      */
     StageTrainer(const TrainingConfig& config, std::size_t stage, const TrainingSet& data,
-                 WorkerPool& workers, const at::TensorOptions& options, StageFiles files);
+                 WorkerPool& workers, const ProcessGroup& group, const at::TensorOptions& options,
+                 StageFiles files);
     /** Begin anew. */
     void start();
     /**
@@ -45,8 +47,11 @@ public:
      */
     void resume();
     bool isFinished() const { return state.step >= settings.steps; }
+    /** @return whether any process was asked to stop, as all of them know */
+    bool wasStopped() const { return stopped; }
     /**
-     * @param stopRequested  asked after every step; if true, a checkpoint is written and the run ends
+     * @param stopRequested  asked in every step; if true in any process, a checkpoint is written after it and
+     * the run ends
      * @param written        called after every checkpoint
      * @return whether all steps were done
      * @throws NumericalError  if too many steps in a row were not finite
@@ -55,14 +60,18 @@ public:
 
 private:
     void startFromFile();
-    void takeStep();
+    void takeStep(bool stopRequested);
     /** Call part(samples, k) for parts of a batch, in no particular order. */
     void forParts(const NoisedBatch& batch,
                   const std::function<void(const NoisedBatch&, std::int64_t)>& part);
     std::int64_t numParts(std::int64_t batchSize) const;
     std::int64_t partSize(std::int64_t batchSize) const;
-    Losses computeGradient(const NoisedBatch& batch);
+    /** This process's share of count samples. */
+    std::int64_t shareOf(std::int64_t count) const;
+    Losses computeGradient(bool stopRequested);
+    Losses sumOf(const std::vector<Losses>& parts, bool stopRequested);
     Losses validate();
+    void announce();
     void report(double stepsPerSecond);
     void save();
     std::string provenance() const;
@@ -72,6 +81,7 @@ private:
     const StageConfig& settings;
     const TrainingSet& data;
     WorkerPool& workers;
+    const ProcessGroup& group;
     at::TensorOptions options;
     StageFiles files;
     std::unique_ptr<NoiseSchedule> schedule;
@@ -83,7 +93,9 @@ private:
     NoisedBatch validationBatch;
     Checkpoint state;
     at::Tensor partGradients, gradient;
+    /** Of the first process alone. */
     std::optional<TrainingLog> log;
+    bool stopped = false;
     std::optional<Losses> lastLosses, validationLosses;
     std::chrono::steady_clock::time_point startTime;
     double elapsedBefore = 0.0;

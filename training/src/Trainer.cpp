@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <filesystem>
 
+#include <ATen/ops/zeros.h>
+
 #include "Device.h"
 #include "ModelAssembly.h"
+#include "ProcessGroup.h"
 #include "StageTrainer.h"
 #include "WorkerPool.h"
 #include "openmmscore/models/Error.h"
@@ -15,17 +18,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
-at::TensorOptions tensorOptions(const ExecutionConfig& execution) {
+at::TensorOptions tensorOptions(const ExecutionConfig& execution, const ProcessGroup& group) {
     return at::TensorOptions()
         .dtype(execution.doublePrecision ? at::kDouble : at::kFloat)
-        .device(openDevice(execution.device));
+        .device(openDevice(execution.device, group.getLocalRank()));
 }
 
-int chooseThreads(const ExecutionConfig& execution, const at::TensorOptions& options) {
+int chooseThreads(const ExecutionConfig& execution, const at::TensorOptions& options,
+                  const ProcessGroup& group) {
     if (!options.device().is_cpu())
         return 1;
-    return execution.threads > 0 ? static_cast<int>(execution.threads)
-                                 : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (execution.threads > 0)
+        return static_cast<int>(execution.threads);
+    // All processors of this machine, shared with the other processes on it.
+    return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / group.getLocalSize());
 }
 
 } // namespace
@@ -35,6 +41,7 @@ public:
     Impl(const TrainingConfig& config, Start start, int stage);
     bool run(const std::function<bool()>& stopRequested);
     std::string getModelPath() const;
+    bool isFirst() const { return group->isFirst(); }
 
 private:
     std::string path(const std::string& file) const {
@@ -45,6 +52,7 @@ private:
     void writeModel() const;
 
     TrainingConfig config;
+    std::unique_ptr<ProcessGroup> group;
     at::TensorOptions options;
     TrainingSet data;
     WorkerPool workers;
@@ -53,8 +61,9 @@ private:
 };
 
 Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
-    : config(runConfig), options(tensorOptions(config.training)), data(config, options),
-      workers(chooseThreads(config.training, options)), start(startKind) {
+    : config(runConfig), group(ProcessGroup::fromEnvironment()),
+      options(tensorOptions(config.training, *group)), data(config, options),
+      workers(chooseThreads(config.training, options, *group)), start(startKind) {
     if (stage >= static_cast<int>(config.stages.size()))
         throw Error("there is no stage " + std::to_string(stage) + ": the run has " +
                     std::to_string(config.stages.size()) + ", counted from 0");
@@ -68,6 +77,10 @@ Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
     config.resolveSteps(data.getNumTrainingFrames());
     if (stage >= 0 && asked > 0)
         config.stages[stage].steps = asked;
+    for (const StageConfig& settings : config.stages)
+        if (settings.batchSize < group->getSize())
+            throw Error("training.batch_size is " + std::to_string(settings.batchSize) + ", too few for " +
+                        std::to_string(group->getSize()) + " processes");
     prepareFolder();
 }
 
@@ -92,12 +105,15 @@ void Trainer::Impl::prepareFolder() {
             throw Error(files.checkpoint +
                         ": there is a run in this folder already; continue it with --resume, or replace it "
                         "with --overwrite");
-        if (start == Start::Overwrite)
+        if (start == Start::Overwrite && group->isFirst())
             for (const std::string& file : {files.checkpoint, files.model})
                 fs::remove(file, error);
     }
     if (start == Start::Resume && !found)
         throw Error(filesOf(stages[0]).checkpoint + ": there is no checkpoint to resume from");
+    // No process goes on, and writes, before all have looked.
+    at::Tensor all = at::zeros({1}, at::kDouble);
+    group->sum(all);
 }
 
 /** Put the experts together, if all are there. */
@@ -111,17 +127,15 @@ void Trainer::Impl::writeModel() const {
 }
 
 bool Trainer::Impl::run(const std::function<bool()>& stopRequested) {
-    bool stopped = false;
-    const auto stop = [&] { return stopped = stopped || stopRequested(); };
     for (std::size_t k : stages) {
-        StageTrainer trainer(config, k, data, workers, options, filesOf(k));
+        StageTrainer trainer(config, k, data, workers, *group, options, filesOf(k));
         if (start == Start::Resume && fs::exists(filesOf(k).checkpoint))
             trainer.resume();
         else
             trainer.start();
-        if (!trainer.run(stop, [this] { writeModel(); }))
+        if (!trainer.run(stopRequested, [this] { writeModel(); }))
             return false;
-        if (stopped && k != stages.back())
+        if (trainer.wasStopped() && k != stages.back())
             return false;
     }
     return true;
@@ -137,6 +151,9 @@ Trainer::Trainer(const TrainingConfig& config, Start start, int stage)
 Trainer::~Trainer() = default;
 bool Trainer::run(const std::function<bool()>& stopRequested) {
     return impl->run(stopRequested);
+}
+bool Trainer::isFirst() const {
+    return impl->isFirst();
 }
 std::string Trainer::getModelPath() const {
     return impl->getModelPath();

@@ -45,9 +45,13 @@ int train(const Arguments& arguments) {
     std::signal(SIGINT, remember);
     std::signal(SIGTERM, remember);
     if (trainer.run([] { return receivedSignal != 0; })) {
-        std::fprintf(stderr, "wrote %s\n", trainer.getModelPath().c_str());
+        if (trainer.isFirst())
+            std::fprintf(stderr, "wrote %s\n", trainer.getModelPath().c_str());
         return 0;
     }
+    const int code = 128 + static_cast<int>(receivedSignal != 0 ? receivedSignal : SIGTERM);
+    if (!trainer.isFirst())
+        return code;
     std::string again = arguments.config + " --resume";
     if (!arguments.output.empty())
         again += " --output " + arguments.output;
@@ -57,7 +61,7 @@ int train(const Arguments& arguments) {
         again += " --stage " + std::to_string(arguments.stage);
     std::fprintf(stderr, "\nstopped; the checkpoint is written, continue with: openmmscore-train %s\n",
                  again.c_str());
-    return 128 + static_cast<int>(receivedSignal);
+    return code;
 }
 
 } // namespace

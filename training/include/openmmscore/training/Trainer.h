@@ -22,7 +22,8 @@ namespace OpenMMScore {
  * them.
  *
  * A batch is cut into parts of a fixed size that threads share and whose gradients are added in order, so the
- * result does not depend on the number of threads.
+ * result does not depend on the number of threads. Under torchrun each process takes a share of every batch
+ * and gradients are summed over all; the result is then that of one process to rounding.
  */
 class Trainer {
 public:
@@ -45,6 +46,9 @@ public:
      * @throws NumericalError  if too many steps in a row were not finite
      */
     bool run(const std::function<bool()>& stopRequested);
+    /** @return whether this is the first, or only, of the processes that share the run: the one that writes
+     */
+    bool isFirst() const;
     /** @return the model file, or that of the only expert while others are missing */
     std::string getModelPath() const;
 
