@@ -211,8 +211,14 @@ def _examine(arguments: argparse.Namespace) -> None:
     print(diagnostics.report())
 
 
+def _addEvaluate(commands: Subparsers) -> None:
+    from .evaluation.command import addEvaluate
+
+    addEvaluate(commands)
+
+
 #: One function for each command, which adds its parser; append to it to have one more.
-COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addTrain, _addDoctor]
+COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addTrain, _addEvaluate, _addDoctor]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from .metrics import (
     freeEnergyError,
     freeEnergySurface,
     jensenShannon2d,
+    pairDistanceDivergence,
     relativeWasserstein,
     wasserstein,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "freeEnergyError",
     "freeEnergySurface",
     "jensenShannon2d",
+    "pairDistanceDivergence",
     "relativeWasserstein",
     "wasserstein",
 ]

@@ -123,6 +123,44 @@ def relativeWasserstein(model: ArrayLike, baseline: ArrayLike, reference: ArrayL
     return wasserstein(model, reference) / wasserstein(baseline, reference)
 
 
+def pairDistanceDivergence(first: ArrayLike, second: ArrayLike, gap: int = 3, width: float = 0.1) -> float:
+    """Mean Jensen-Shannon divergence of the distances of all pairs of particles that are apart in the chain.
+
+    Histograms reach from 0 to the greatest distance of the pair in both sets; 1e-10 is added to each bin's
+    fraction.
+
+    Arguments
+    ---------
+    first, second : array, shape [n,N,3] and [m,N,3]
+        in nm
+    gap : int
+        pairs i, j with j - i of at least that
+    width : float
+        of a bin in nm
+
+    Returns
+    -------
+    float, in nats
+    """
+    from scipy.special import rel_entr
+
+    from .geometry import bondLengths
+
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    n = first.shape[1]
+    if n <= gap:
+        raise ValueError(f"{n} particles have no pair {gap} apart in the chain")
+    total = 0.0
+    pairs = [(i, j) for i in range(n) for j in range(i + gap, n)]
+    for pair in pairs:
+        distances = [bondLengths(x, [pair])[:, 0] for x in (first, second)]
+        bins = int(max(x.max() for x in distances) / width) + 1
+        p, q = (np.bincount((x / width).astype(int), minlength=bins) / len(x) + 1e-10 for x in distances)
+        mean = (p + q) / 2
+        total += float(rel_entr(p, mean).sum() + rel_entr(q, mean).sum()) / 2
+    return total / len(pairs)
+
+
 def freeEnergySurface(
     samples: ArrayLike, kT: float, bins: int = 64, limits: Limits = TORSIONS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
