@@ -297,6 +297,9 @@ class TestEvaluation:
         assert not results["simulation"]["published"] and results["simulation"]["scheme"] == "legacy"
         for source, count in (("iid", 40), ("simulation", 18)):
             own = results["comparison"][source]
+            assert own["js"].keys() == {
+                "count", "value", "floor", "extrapolated", "half_count", "half_value", "half_floor"
+            }  # fmt: skip
             assert own["js"]["count"] == count and 0 < own["js"]["floor"] < np.log(2)
             assert [bond["particles"] for bond in own["bonds"]] == [[0, 1], [1, 2], [2, 3], [2, 4]]
         again = evaluate(scaledPath, beads, TINY).results

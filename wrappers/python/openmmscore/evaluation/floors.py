@@ -26,7 +26,8 @@ class Measured:
     halfFloor: float
 
     def asDict(self) -> dict[str, float | int | bool]:
-        return asdict(self)
+        """The fields by their names in JSON: count, value, floor, extrapolated, half_count, ..."""
+        return {name.replace("half", "half_").lower(): value for name, value in asdict(self).items()}
 
 
 def measure(
