@@ -11,6 +11,7 @@ import pytest
 from openmm import app, unit
 from openmm.app.element import Element
 from openmmscore import BoltzmannTarget
+from openmmscore.sampling import BoltzmannSampler, GaussianMixtureProposal
 from openmmscore.sampling.frames import Chirality
 from safetensors import safe_open
 
@@ -240,3 +241,33 @@ def test_largeMoleculesTakeNoLongTime():
     start = time.perf_counter()
     assert len(centresOf(molecule(" ".join(symbols), bonds))) == 400 - 2
     assert time.perf_counter() - start < 20
+
+
+def test_samplesOfEitherHandAreRejectedOrMirrored():
+    """A proposal that draws both hands equally: q(x) = q(-x), so a mirror keeps all at half the weight."""
+    topology, arrays, *_ = load("ace-ala-nme")
+    chirality = Chirality(topology)
+    structure = arrays["reference_nm.f32"].astype(float)
+    structure -= structure.mean(axis=0)
+    width = 2e-3
+    proposal = GaussianMixtureProposal([0.5, 0.5], np.array([structure, -structure]), np.full(2, width**2))
+    field = app.ForceField("amber99sbildn.xml", "amber99_obc.xml")
+    target = BoltzmannTarget(field.createSystem(topology), 300, 2, "Reference")
+    results = {
+        policy: BoltzmannSampler(
+            proposal, target, chirality, policy, centreOfMass=width / np.sqrt(len(structure))
+        ).sample(400, seed=1)
+        for policy in ("reject", "mirror")
+    }
+    right = chirality.check(proposal.sample(400, seed=1)[0])
+    assert 150 < right.sum() < 250
+    rejected, mirrored = results["reject"], results["mirror"]
+    assert rejected.counts["wrong chirality"] == (~right).sum()
+    assert mirrored.counts["ok, mirrored"] == (~right).sum()
+    assert "wrong chirality" not in mirrored.counts or mirrored.counts["wrong chirality"] == 0
+    assert (rejected.logWeight[~right] == -np.inf).all()
+    np.testing.assert_allclose(
+        mirrored.logWeight[right], rejected.logWeight[right] - np.log(2), rtol=0, atol=1e-8
+    )
+    assert np.isfinite(mirrored.logWeight).all()
+    assert chirality.check(np.array(mirrored.positions)).all()
