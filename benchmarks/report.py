@@ -165,17 +165,21 @@ def circumstances(results: dict) -> str:
 
 
 def writeDocument(results: dict, path: Path) -> None:
-    """Replace what lies between `<!-- table: name -->` and `<!-- end -->` in a document."""
-    content = path.read_text()
+    """Put all tables into a document."""
     parts = {name: make(results[name]) for name, make in TABLES.items() if name in results}
     parts["machine"] = circumstances(results)
     if "throughput" in results:
         parts["matrix-products"] = matrixProducts(results["throughput"])
     for name, part in parts.items():
-        pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
-        content, count = re.subn(pattern, lambda m, part=part: f"{m[1]}{part}\n{m[2]}", content, flags=re.S)
-        if count != 1:
-            raise ValueError(f"{path} has {count} places for the table {name}, expected one")
+        replaceTable(path, name, part)
+
+
+def replaceTable(path: Path, name: str, part: str) -> None:
+    """Replace what lies between `<!-- table: name -->` and `<!-- end -->` in a document."""
+    pattern = rf"(<!-- table: {name} -->\n).*?(<!-- end -->)"
+    content, count = re.subn(pattern, lambda m: f"{m[1]}{part}\n{m[2]}", path.read_text(), flags=re.S)
+    if count != 1:
+        raise ValueError(f"{path} has {count} places for the table {name}, expected one")
     path.write_text(content)
 
 

@@ -314,6 +314,21 @@ TEST_F(TrainerTest, TheFokkerPlanckLossIsPartOfTheTraining) {
     EXPECT_NE(numbers("out/model.safetensors"), numbers("without/model.safetensors"));
 }
 
+TEST_F(TrainerTest, TheFokkerPlanckLossMayTakeSomeOfTheSamples) {
+    const auto weights = [&](const std::string& name, std::int64_t samples) {
+        TrainingConfig run = config(name);
+        run.stages[0].fokkerPlanck.weight = 1e-3;
+        run.stages[0].fokkerPlanck.samples = samples;
+        train(run);
+        return numbers(name + "/model.safetensors");
+    };
+    const std::int64_t batch = config("any").stages[0].batchSize;
+    const std::vector<double> all = weights("all", 0);
+    EXPECT_EQ(weights("whole", batch), all);
+    EXPECT_EQ(weights("more", 10 * batch), all);
+    EXPECT_NE(weights("half", batch / 2), all);
+}
+
 TEST(WorkerPool, DoesEveryTaskOnceAndPassesExceptionsOn) {
     WorkerPool pool(3);
     for (int repeat = 0; repeat < 200; repeat++) {

@@ -137,6 +137,7 @@ void readStage(ConfigTable& table, Draft& draft, const std::string& file) {
 void readFokkerPlanck(ConfigTable table, FokkerPlanckOptions& options) {
     using TimeDerivative = FokkerPlanckOptions::TimeDerivative;
     options.weight = between(table, "weight", 0.0, 1e6, options.weight);
+    options.samples = table.integer("samples", 0, options.samples);
     options.perturbation = positive(table, "perturbation", options.perturbation);
     options.timeDerivative = static_cast<TimeDerivative>(
         table.choice("time_derivative", {"exact", "stencil", "upstream-clamped-stencil"}, std::size_t(0)));

@@ -128,6 +128,30 @@ void StageTrainer::forParts(const NoisedBatch& batch,
     });
 }
 
+// Samples are chosen evenly over the batch, so that it does not matter how it is cut and threads have equal
+// work. Four evaluations a sample are made at once, so pieces are four times smaller than parts.
+void StageTrainer::forFokkerPlanck(const NoisedBatch& part, std::int64_t first, std::int64_t batchSize,
+                                   const std::function<void(const NoisedBatch&, double)>& f) const {
+    if (!fokkerPlanck)
+        return;
+    // The same share of the validation's samples as of a batch's.
+    const std::int64_t wanted =
+        settings.fokkerPlanck.samples > 0 ? settings.fokkerPlanck.samples : settings.batchSize;
+    const std::int64_t all = std::clamp<std::int64_t>(wanted * batchSize / settings.batchSize, 1, batchSize);
+    std::vector<std::int64_t> chosen;
+    for (std::int64_t i = 0; i < part.size(); i++)
+        if ((first + i + 1) * all / batchSize > (first + i) * all / batchSize)
+            chosen.push_back(i);
+    const bool mlp = config.model.experts[stage].architecture == ExpertDescription::Architecture::Mlp;
+    const bool whole = mlp || !options.device().is_cpu();
+    const auto count = static_cast<std::int64_t>(chosen.size());
+    const std::int64_t piece = whole ? count : std::max<std::int64_t>(1, partSize(batchSize) / 4);
+    for (std::int64_t k = 0; k < count; k += piece) {
+        const std::int64_t size = std::min(piece, count - k);
+        f(part.select({chosen.begin() + k, chosen.begin() + k + size}), 1.0 / double(all));
+    }
+}
+
 std::int64_t StageTrainer::shareOf(std::int64_t count) const {
     return group.firstOf(count, group.getRank() + 1) - group.firstOf(count, group.getRank());
 }
@@ -136,14 +160,17 @@ Losses StageTrainer::computeGradient(bool stopRequested) {
     const std::int64_t size = settings.batchSize;
     const NoisedBatch batch =
         data.trainingBatch(state.step, stage, group.firstOf(size, group.getRank()), shareOf(size));
+    const std::int64_t begin = group.firstOf(size, group.getRank());
     const double scale = 1.0 / double(size);
     std::vector<Losses> parts(numParts(batch.size()));
     partGradients.zero_();
     forParts(batch, [&](const NoisedBatch& samples, std::int64_t k) {
         at::Tensor target = partGradients[k];
         parts[k].scoreMatching = scoreMatching.addGradient(*network, samples, scale, target);
-        if (fokkerPlanck)
-            parts[k].fokkerPlanck = fokkerPlanck->addGradient(*network, samples, scale, target);
+        forFokkerPlanck(samples, begin + k * partSize(batch.size()), size,
+                        [&](const NoisedBatch& some, double share) {
+                            parts[k].fokkerPlanck += fokkerPlanck->addGradient(*network, some, share, target);
+                        });
     });
     gradient = parts.size() == 1 ? partGradients[0] : partGradients.sum(0);
     group.sum(gradient);
@@ -203,11 +230,14 @@ Losses StageTrainer::validate() {
     std::vector<Losses> parts;
     if (count > 0) {
         parts.resize(numParts(count));
-        const NoisedBatch batch = validationBatch.slice(group.firstOf(all, group.getRank()), count);
+        const std::int64_t begin = group.firstOf(all, group.getRank());
+        const NoisedBatch batch = validationBatch.slice(begin, count);
         forParts(batch, [&](const NoisedBatch& samples, std::int64_t k) {
             parts[k].scoreMatching = scoreMatching.value(*network, samples, scale);
-            if (fokkerPlanck)
-                parts[k].fokkerPlanck = fokkerPlanck->value(*network, samples, scale);
+            forFokkerPlanck(samples, begin + k * partSize(count), all,
+                            [&](const NoisedBatch& some, double share) {
+                                parts[k].fokkerPlanck += fokkerPlanck->value(*network, some, share);
+                            });
         });
     }
     parameters.copy_(current);

@@ -66,6 +66,14 @@ private:
                   const std::function<void(const NoisedBatch&, std::int64_t)>& part);
     std::int64_t numParts(std::int64_t batchSize) const;
     std::int64_t partSize(std::int64_t batchSize) const;
+    /**
+     * Call f with pieces of a part of a batch, those that the Fokker-Planck loss is estimated from, and with
+     * what the sum over samples is multiplied by.
+     *
+     * @param first  where the part begins in a batch of so many samples
+     */
+    void forFokkerPlanck(const NoisedBatch& part, std::int64_t first, std::int64_t batchSize,
+                         const std::function<void(const NoisedBatch&, double)>& f) const;
     /** This process's share of count samples. */
     std::int64_t shareOf(std::int64_t count) const;
     Losses computeGradient(bool stopRequested);

@@ -102,6 +102,7 @@ nlohmann::json toJson(const StageConfig& stage) {
 nlohmann::json toJson(const FokkerPlanckOptions& options) {
     const char* derivatives[] = {"exact", "stencil", "upstream-clamped-stencil"};
     return {{"weight", options.weight},
+            {"samples", options.samples},
             {"perturbation", options.perturbation},
             {"time_derivative", derivatives[static_cast<int>(options.timeDerivative)]},
             {"backward_step", options.backwardStep},

@@ -7,6 +7,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 
 #include "TimeDistribution.h"
 #include "TrainingFrames.h"
@@ -88,6 +89,14 @@ NoisedBatch NoisedBatch::slice(std::int64_t first, std::int64_t count) const {
     return {clean.narrow(0, first, count), times.narrow(0, first, count), noise.narrow(0, first, count),
             perturbations.defined() ? perturbations.narrow(1, first, count) : at::Tensor(),
             features.defined() ? features.narrow(0, first, count) : at::Tensor()};
+}
+
+NoisedBatch NoisedBatch::select(const std::vector<std::int64_t>& indices) const {
+    const at::Tensor index = at::tensor(indices, at::kLong), here = index.to(clean.device());
+    const auto rows = [&](const at::Tensor& x, int axis) {
+        return x.defined() ? x.index_select(axis, x.is_cpu() ? index : here) : x;
+    };
+    return {rows(clean, 0), rows(times, 0), rows(noise, 0), rows(perturbations, 1), rows(features, 0)};
 }
 
 TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensorOptions)

@@ -1,12 +1,17 @@
 #ifndef OPENMMSCORE_TRAINING_FOKKERPLANCKOPTIONS_H_
 #define OPENMMSCORE_TRAINING_FOKKERPLANCKOPTIONS_H_
 
+#include <cstdint>
+
 namespace OpenMMScore {
 
 /** Choices for FokkerPlanckLoss. */
 struct FokkerPlanckOptions {
     /** What the loss is multiplied by; 0 for none. */
     double weight = 0.0;
+    /** How many of a batch's samples it is estimated from; 0 for all. It costs five times as much as score
+     * matching, and has the same mean with fewer. */
+    std::int64_t samples = 0;
     /** Standard deviation of the displacements at which the residual is estimated, network units. */
     double perturbation = 1e-4;
     /** How the derivative of log q with respect to t is taken. */

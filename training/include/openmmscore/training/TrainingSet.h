@@ -30,6 +30,8 @@ struct NoisedBatch {
     std::int64_t size() const { return times.size(0); }
     /** @return samples first ... first+count-1, sharing memory */
     NoisedBatch slice(std::int64_t first, std::int64_t count) const;
+    /** @return copies of samples by their indices */
+    NoisedBatch select(const std::vector<std::int64_t>& indices) const;
 };
 
 /**
