@@ -102,6 +102,22 @@ TEST(ExponentialMovingAverage, BeginsWithAYoungAverage) {
     EXPECT_NEAR(average.getAverage().item<double>(), 0.9, 1e-15);
 }
 
+TEST(ExponentialMovingAverage, IsUpdatedAtIntervals) {
+    const at::Tensor zero = at::zeros({1}, at::kDouble);
+    ExponentialMovingAverage average(zero, 0.5, 10);
+    for (int step = 1; step < 20; step++)
+        average.update(zero + step, step);
+    // Once, at step 10, where the second update's decay is 2/11.
+    EXPECT_NEAR(average.getAverage().item<double>(), 10.0 * 9.0 / 11.0, 1e-12);
+}
+
+TEST(ExponentialMovingAverage, MayForgetAsTheUpstreamProgramDoes) {
+    const at::Tensor zero = at::zeros({1}, at::kDouble);
+    ExponentialMovingAverage average(zero, 0.995, 1, Averaging::UpstreamPerEpoch);
+    average.update(zero + 1, 0);
+    EXPECT_NEAR(average.getAverage().item<double>(), 0.995, 1e-15);
+}
+
 TEST(Optimizer, FollowsTheReferenceCosine) {
     const at::Tensor expected = ReferenceFile("vp_sde", "").tensor("out64/lr/cosine_K1000");
     StageConfig settings;
@@ -109,6 +125,25 @@ TEST(Optimizer, FollowsTheReferenceCosine) {
     const Optimizer optimizer(at::zeros({3}), settings);
     for (int k = 0; k <= 20; k++)
         EXPECT_NEAR(optimizer.learningRate(50 * k), expected[k].item<double>(), 1e-15) << k;
+}
+
+TEST(Optimizer, ContinuesFromItsState) {
+    StageConfig settings;
+    settings.steps = 10;
+    at::Tensor x = at::ones({3}, at::kDouble), y;
+    Optimizer first(x, settings);
+    const auto step = [](Optimizer& optimizer, int k) {
+        at::Tensor gradient = at::full({3}, 1.0 - 0.3 * k, at::kDouble);
+        optimizer.step(gradient, k);
+    };
+    step(first, 0);
+    step(first, 1);
+    y = x.clone();
+    Optimizer second(y, settings);
+    second.setState(first.getState());
+    step(first, 2);
+    step(second, 2);
+    EXPECT_TRUE(at::equal(x, y));
 }
 
 TEST(Optimizer, FollowsTheCosine) {

@@ -288,6 +288,26 @@ TEST_F(StagesTest, StartsFromAnotherModelsWeights) {
     EXPECT_EQ(numbers("first/expert-2.safetensors"), numbers("third/expert-2.safetensors"));
 }
 
+TEST_F(TrainerTest, TheUpstreamAverageReplacesTheWeightsAtTheEndOfAnEpoch) {
+    // 180 frames in batches of 40: four steps make an epoch. All memory, so that the average never moves.
+    const std::string training = "ema = \"upstream-per-epoch\"\n";
+    TrainingConfig run = config("out", training);
+    run.stages[0].emaDecay = 0.0;
+    run.stages[0].steps = 8;
+    train(run);
+    const ModelFile state = ModelFile::read(folder.path("out/checkpoint.safetensors"));
+    const auto tensor = [&](const std::string& name) {
+        return state.readTensor(name, state.getTensors().at(name).shape);
+    };
+    EXPECT_EQ(tensor("parameters"), tensor("average"));
+    run.output.directory = folder.path("between");
+    run.stages[0].steps = 7;
+    train(run);
+    const ModelFile between = ModelFile::read(folder.path("between/checkpoint.safetensors"));
+    const auto& shape = between.getTensors().at("average").shape;
+    EXPECT_NE(between.readTensor("parameters", shape), between.readTensor("average", shape));
+}
+
 TEST_F(TrainerTest, TwoForOneTrainsADiscreteDiffusion) {
     TrainingConfig run =
         TrainingConfig::read(folder.write("run.toml", smallRun("method = \"two-for-one\"\n")));

@@ -102,6 +102,73 @@ TEST_F(TrainingSetTest, NoiseIsStandardNormalAndTimesUniform) {
     EXPECT_NEAR(batch.times.var().item<double>(), 1.0 / 12.0, 0.01);
 }
 
+TEST_F(TrainingSetTest, StratifiedTimesLieOneInEachPart) {
+    TrainingConfig config = configFor(npyBytes({100, 4, 3}, wobblingChain(100, 4)),
+                                      smallRun("", "times = \"stratified\"\ntime_interval = [0.2, 0.6]\n"));
+    const TrainingSet data(config, at::kDouble);
+    for (int step = 0; step < 3; step++) {
+        const at::Tensor times = data.trainingBatch(step).times;
+        const at::Tensor part = ((times - 0.2) / 0.4 * 40).floor();
+        EXPECT_TRUE(at::equal(part, at::arange(40, at::kDouble)));
+        // The other end of a share is where the other processes' begins.
+        EXPECT_TRUE(at::equal(data.trainingBatch(step, 0, 10, 20).times, times.slice(0, 10, 30)));
+    }
+}
+
+TEST_F(TrainingSetTest, PerturbationsAreNormalAndIndependentOfNoise) {
+    TrainingConfig config = configFor(npyBytes({3000, 4, 3}, wobblingChain(3000, 4)),
+                                      smallRun("[fokker_planck]\nweight = 1e-3\n"));
+    config.stages[0].batchSize = 2500;
+    const TrainingSet data(config, at::kDouble);
+    const NoisedBatch batch = data.trainingBatch(0);
+    const at::Tensor v = batch.perturbations;
+    ASSERT_EQ(v.sizes(), (std::vector<std::int64_t>{2, 2500, 12}));
+    const auto mean = [](const at::Tensor& x) { return x.mean().item<double>(); };
+    // 30 000 numbers each: means of products of two are known to 0.006, five deviations are allowed.
+    EXPECT_NEAR(mean(v[0]), 0.0, 0.03);
+    EXPECT_NEAR(mean(v[0].square()), 1.0, 0.041);
+    EXPECT_NEAR(mean(v[1].square()), 1.0, 0.041);
+    EXPECT_NEAR(mean(v[0] * v[1]), 0.0, 0.03);
+    EXPECT_NEAR(mean(v[0] * batch.noise), 0.0, 0.03);
+    EXPECT_FALSE(at::equal(v, data.trainingBatch(1).perturbations));
+    EXPECT_FALSE(at::equal(v[0][0], data.validationBatch(4).perturbations[0][0]));
+    EXPECT_TRUE(at::equal(batch.slice(7, 5).perturbations, v.slice(1, 7, 12)));
+    // They change nothing else.
+    TrainingConfig without = configFor(npyBytes({3000, 4, 3}, wobblingChain(3000, 4)));
+    without.stages[0].batchSize = 2500;
+    const NoisedBatch other = TrainingSet(without, at::kDouble).trainingBatch(0);
+    EXPECT_TRUE(at::equal(other.noise, batch.noise) && at::equal(other.clean, batch.clean));
+    EXPECT_FALSE(other.perturbations.defined());
+}
+
+TEST_F(TrainingSetTest, StagesDrawNumbersOfTheirOwn) {
+    TrainingConfig config =
+        configFor(npyBytes({100, 4, 3}, wobblingChain(100, 4)), smallRun("method = \"mixture\""));
+    const TrainingSet data(config, at::kDouble);
+    const NoisedBatch first = data.trainingBatch(0, 0), last = data.trainingBatch(0, 2);
+    EXPECT_FALSE(at::equal(first.noise, last.noise));
+    EXPECT_GE(first.times.min().item<double>(), 0.6);
+    EXPECT_LE(last.times.max().item<double>(), 0.1);
+    EXPECT_TRUE(at::equal(data.trainingBatch(0, 0).clean, first.clean));
+}
+
+TEST_F(TrainingSetTest, TwoForOneDrawsLowLevelsHalfOfTheTimeAndCentresNoise) {
+    TrainingConfig config =
+        configFor(npyBytes({3000, 4, 3}, wobblingChain(3000, 4)), smallRun("method = \"two-for-one\""));
+    config.stages[0].batchSize = 2500;
+    const NoisedBatch batch = TrainingSet(config, at::kDouble).trainingBatch(0);
+    const at::Tensor levels = batch.times * 1000;
+    EXPECT_LT((levels - levels.round()).abs().max().item<double>(), 1e-9);
+    EXPECT_EQ(levels.min().item<double>(), 0.0);
+    EXPECT_GT(levels.max().item<double>(), 980.0);
+    // Known to 0.01, five deviations are allowed; uniform levels would give 0.1.
+    EXPECT_NEAR(levels.lt(99.5).to(at::kDouble).mean().item<double>(), 0.5, 0.05);
+    EXPECT_LT(batch.noise.view({2500, 4, 3}).mean(1).abs().max().item<double>(), 1e-14);
+    config.stages[0].preferLowLevels = false;
+    const at::Tensor uniform = TrainingSet(config, at::kDouble).trainingBatch(0).times;
+    EXPECT_NEAR(uniform.lt(0.0995).to(at::kDouble).mean().item<double>(), 0.1, 0.03);
+}
+
 /** The configuration of 100 numbers 0 ... 99 with weights, for a network of plain vectors. */
 class WeightedSetTest : public TrainingSetTest {
 protected:
