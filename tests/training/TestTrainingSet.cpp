@@ -163,6 +163,7 @@ TEST_F(TrainingSetTest, TwoForOneDrawsLowLevelsHalfOfTheTimeAndCentresNoise) {
     EXPECT_GT(levels.max().item<double>(), 980.0);
     // Known to 0.01, five deviations are allowed; uniform levels would give 0.1.
     EXPECT_NEAR(levels.lt(99.5).to(at::kDouble).mean().item<double>(), 0.5, 0.05);
+    EXPECT_NEAR(levels.lt(49.5).to(at::kDouble).mean().item<double>(), 0.25, 0.05);
     EXPECT_LT(batch.noise.view({2500, 4, 3}).mean(1).abs().max().item<double>(), 1e-14);
     config.stages[0].preferLowLevels = false;
     const at::Tensor uniform = TrainingSet(config, at::kDouble).trainingBatch(0).times;
