@@ -22,7 +22,7 @@ def prepare(
         return programs.add(key, frames, bareLoop(system, temperature, platform, forces, threads), seconds)
     target = openmmscore.BoltzmannTarget(system, temperature, threads)
     answer = programs.add(key, frames, lambda x: target.evaluate(x, forces=forces).reducedEnergies, seconds)
-    return {**answer, "platform": target.getPlatformName(), "reason": target.getPlatformReason()}
+    return {**answer, "platform": target.platformName, "reason": target.platformReason}
 
 
 def bareLoop(

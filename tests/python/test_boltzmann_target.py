@@ -401,20 +401,20 @@ def test_mistakesAreNamed(call, sentence):
 
 def test_thePlatformIsChosenByMeasurement(dipeptide):
     target = BoltzmannTarget(dipeptide[0], 300, 3)
-    assert target.getPlatformName() in ("Reference", "CPU")
-    assert "measured" in target.getPlatformReason() and "us" in target.getPlatformReason()
+    assert target.platformName in ("Reference", "CPU")
+    assert "measured" in target.platformReason and "us" in target.platformReason
     assert target.numContexts == 3
     assert BoltzmannTarget(dipeptide[0], 300).numContexts == len(os.sched_getaffinity(0))
     chosen = BoltzmannTarget(dipeptide[0], 300, 1, openmm.Platform.getPlatformByName("CPU"))
-    assert chosen.getPlatformName() == "CPU" and chosen.getPlatformReason() == "asked for"
-    assert chosen.getPlatformProperties()["Threads"] == "1"
+    assert chosen.platformName == "CPU" and chosen.platformReason == "asked for"
+    assert chosen.platformProperties["Threads"] == "1"
     for word in ("22 particles", "300 K", "1 Contexts on CPU"):
         assert word in repr(chosen)
 
 
 def test_largeSystemsGoToTheCpuPlatform():
     target = BoltzmannTarget(wells(1500), 300, 1)
-    assert target.getPlatformName() == "CPU" and "1000 particles" in target.getPlatformReason()
+    assert target.platformName == "CPU" and "1000 particles" in target.platformReason
 
 
 def test_pickledTargetsComputeTheSameBits(dipeptide):
@@ -425,7 +425,7 @@ def test_pickledTargetsComputeTheSameBits(dipeptide):
     frames = noisy(structure, 10, 0.003)
     assert np.array_equal(copy.reducedEnergies(frames), target.reducedEnergies(frames))
     assert copy.energyLimits == (-1e3, 1e6)
-    assert copy.getPlatformName() == target.getPlatformName()
+    assert copy.platformName == target.platformName
     assert copy.temperature == 310 * unit.kelvin and copy.numContexts == 2
 
 

@@ -92,11 +92,6 @@ def test_filesAndPicklesGiveAnEqualProposal(tmp_path, frame):
                 frame,
                 proposal.numParticles,
             )
-            assert (again.getFamily(), again.getFrame(), again.getNumParticles()) == (
-                proposal.family,
-                frame,
-                proposal.numParticles,
-            )
             for mine, its in zip(proposal.sample(5, 1, 2), again.sample(5, 1, 2), strict=True):
                 np.testing.assert_array_equal(mine, its)
 

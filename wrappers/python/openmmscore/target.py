@@ -187,16 +187,19 @@ class BoltzmannTarget:
     def energyLimits(self, limits: tuple[float, float]) -> None:
         self._handle.setEnergyLimits(float(limits[0]), float(limits[1]))
 
-    def getPlatformName(self) -> str:
-        """Return the name of the platform that computes the energies."""
+    @property
+    def platformName(self) -> str:
+        """Name of the platform that computes the energies."""
         return self._handle.getPlatformName()
 
-    def getPlatformProperties(self) -> dict[str, str]:
-        """Return the platform's properties that all Contexts have in common."""
+    @property
+    def platformProperties(self) -> dict[str, str]:
+        """The platform's properties that all Contexts have in common."""
         return self._handle.getPlatformProperties()
 
-    def getPlatformReason(self) -> str:
-        """Return why this platform was taken, with the times if they were measured."""
+    @property
+    def platformReason(self) -> str:
+        """Why this platform was taken, with the times if they were measured."""
         return self._handle.getPlatformReason()
 
     def evaluate(
@@ -283,15 +286,15 @@ class BoltzmannTarget:
     def __repr__(self) -> str:
         return (
             f"<BoltzmannTarget: {self.numParticles} particles at {self._handle.getTemperature():g} K, "
-            f"{self.numContexts} Contexts on {self.getPlatformName()} ({self.getPlatformReason()})>"
+            f"{self.numContexts} Contexts on {self.platformName} ({self.platformReason})>"
         )
 
     def __reduce__(self):
         settings = (
             self._handle.getTemperature(),
             self._requestedContexts,
-            self.getPlatformName(),
-            self.getPlatformProperties(),
+            self.platformName,
+            self.platformProperties,
             self.energyLimits,
         )
         return _restore, (self._handle.getSystemXml(), *settings)

@@ -104,8 +104,8 @@ class AnnealedSamples:
         )
 
     @property
-    def weights(self) -> np.ndarray:
-        """Weights that sum to one, [n]."""
+    def normalizedWeights(self) -> np.ndarray:
+        """Weights that sum to one, [n]. Those of one ancestor are related, unlike what Weights assumes."""
         return normalised(self.logWeight)
 
     @property
@@ -117,14 +117,14 @@ class AnnealedSamples:
     @property
     def logZError(self) -> float:
         """Standard error of logZ, from the families of walkers."""
-        shares = np.bincount(self.ancestor, weights=self.weights, minlength=len(self.weights))
-        n = len(self.weights)
+        n = len(self.logWeight)
+        shares = np.bincount(self.ancestor, weights=self.normalizedWeights, minlength=n)
         return float(np.sqrt(max(0.0, (shares**2).sum() - 1 / n) * n / max(1, n - 1)))
 
     @property
     def effectiveSampleSize(self) -> float:
         """Kish's, of the final weights. Copies count as different: see ``numLineages``."""
-        return float(1 / (self.weights**2).sum())
+        return float(1 / (self.normalizedWeights**2).sum())
 
     @property
     def numLineages(self) -> int:
@@ -144,7 +144,7 @@ class AnnealedSamples:
             )
         shape = values.shape[1:]
         alive = np.isfinite(self.logWeight)
-        flat, weight = values[alive].reshape(alive.sum(), -1), self.weights[alive]
+        flat, weight = values[alive].reshape(alive.sum(), -1), self.normalizedWeights[alive]
         mean = weight @ flat
         families, member = np.unique(self.ancestor[alive], return_inverse=True)
         sums = np.zeros((len(families), flat.shape[1]))

@@ -67,7 +67,7 @@ def temperatureOf(target: Any) -> float:
 
 def platformOf(target: Any) -> str | None:
     """Return the name of the platform that computes energies, None for a target that has none."""
-    return target.getPlatformName() if hasattr(target, "getPlatformName") else None
+    return getattr(target, "platformName", None)
 
 
 def logWeights(
@@ -160,7 +160,7 @@ def fingerprint(thing: Any) -> str:
     if isinstance(thing, BoltzmannTarget):
         # How many Contexts there are changes nothing.
         system = openmm.XmlSerializer.serialize(thing.system)
-        thing = (system, temperatureOf(thing), thing.getPlatformProperties(), thing.energyLimits)
+        thing = (system, temperatureOf(thing), thing.platformProperties, thing.energyLimits)
     try:
         return hashlib.sha256(pickle.dumps(thing, protocol=5)).hexdigest()
     except Exception as error:

@@ -79,18 +79,6 @@ class Proposal:
         """Whether logDensityGradient() works."""
         return self._handle.hasGradient()
 
-    def getNumParticles(self) -> int:
-        """Return N."""
-        return self.numParticles
-
-    def getFamily(self) -> str:
-        """Return the word for its kind, for example "gaussian-mixture"."""
-        return self.family
-
-    def getFrame(self) -> str:
-        """Return "absolute" or "centred"."""
-        return self.frame
-
     def sample(self, n: int, seed: int = 0, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw samples first ... first+n-1 of the sequence that the seed names.
 

@@ -49,7 +49,7 @@ class WeightedSamples:
     logDensity : array of float64, shape [n]
         natural logarithm of the proposal's density, positions in nm
     reducedEnergy : array of float64, shape [n]
-        U/kT; NaN where it was not asked for or OpenMM had no answer
+        U/kT; NaN where it was not asked for, +inf where the target refused the configuration
     logWeight : array of float64, shape [n]
         -reducedEnergy - logDensity, and the logarithm of the centre of mass factor if there is one;
         -inf where the status is not ok
