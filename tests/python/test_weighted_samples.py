@@ -275,9 +275,10 @@ def test_trajectoryAndWeightsAreRead(faulty, topology, tmp_path, ending, toleran
 
 @pytest.mark.parametrize("ending", ["dcd", "xtc", "nc"])
 def test_mdanalysisReadsTrajectories(faulty, topology, tmp_path, ending):
-    mdanalysis = pytest.importorskip("MDAnalysis")
+    import MDAnalysis  # takes seconds
+
     faulty.saveTrajectory(tmp_path / f"samples.{ending}", topology)
-    universe = mdanalysis.Universe(str(tmp_path / "samples.pdb"), str(tmp_path / f"samples.{ending}"))
+    universe = MDAnalysis.Universe(str(tmp_path / "samples.pdb"), str(tmp_path / f"samples.{ending}"))
     assert universe.trajectory.n_frames == faulty.counts["ok"]
     universe.trajectory[7]
     expected = 10 * faulty.positions[faulty.weighted[7]]
