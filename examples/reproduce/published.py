@@ -1,4 +1,4 @@
-"""Published results: Plainer et al., arXiv:2506.17139 (ScoreMD), mean and standard deviation over three seeds."""
+"""Published results of ScoreMD (arXiv:2506.17139), mean +- standard deviation over three seeds."""
 
 from __future__ import annotations
 

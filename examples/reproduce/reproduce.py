@@ -43,12 +43,14 @@ class System:
     methods: tuple[str, ...]
     #: of "two_for_one"
     diffusionTime: float
+    #: script in examples/data that makes the reference where it is not there
+    script: str = ""
 
 
 ALL = ("diffusion", "two_for_one", "mixture", "fokker_planck", "both")
 SYSTEMS = {
-    "double_well_1d": System("double_well_1d.npy", ("diffusion", "fokker_planck"), 0.005),
-    "double_well_2d": System("double_well_2d.npy", ("diffusion", "fokker_planck"), 0.005),
+    "double_well_1d": System("double_well_1d.npy", ALL, 0.005, "make_double_wells.py"),
+    "double_well_2d": System("double_well_2d.npy", ALL, 0.005, "make_double_wells.py"),
     "mueller_brown": System("mueller_brown.npy", ALL, 0.005),
     "alanine_dipeptide": System("alanine_dipeptide_beads.npy", ALL, 0.005),
 }
@@ -74,6 +76,8 @@ def main() -> int:
     system = SYSTEMS[options.system]
     methods = options.methods or list(system.methods)
     folder = options.output / options.system
+    if not (EXAMPLES / "data" / system.reference).exists():
+        subprocess.run([sys.executable, str(EXAMPLES / "data" / system.script)], check=True)
     if not options.report:
         # Two-for-one needs the networks of diffusion, so those come first.
         runs = [(method, seed) for seed in options.seeds for method in sorted(methods, key=ALL.index)]

@@ -96,7 +96,8 @@ void MlpScore<T>::tangents(const Cotangents& cotangents) {
     for (std::size_t l = 0; l < layers.size(); l++) {
         const at::Tensor& next = l + 1 < layers.size() ? layers[l + 1].inputs : last;
         layers[l].dA = at::mm(second(layers[l].inputs), input.layers[l].weight.t());
-        activation(layers[l]).tangent(layers[l].dA.template data_ptr<T>(), second(next).template data_ptr<T>());
+        activation(layers[l]).tangent(layers[l].dA.template data_ptr<T>(),
+                                      second(next).template data_ptr<T>());
     }
 }
 
