@@ -402,8 +402,8 @@ class Centred(NormalProposal):
         ({"precision": "half"}, "precision must be 'double' or 'single'"),
         ({"chunkSize": 0}, "chunkSize must be at least 1"),
         ({"chunkSize": 2.5}, "chunkSize must be an integer"),
-        ({"centreOfMass": -1}, "centreOfMass must be positive"),
-        ({"centreOfMass": 1 * unit.kelvin}, "centreOfMass must be a length"),
+        ({"centreOfMass": -1}, "centreOfMass must be a positive length"),
+        ({"centreOfMass": 1 * unit.kelvin}, "centreOfMass must be a positive length"),
         ({"proposal": Centred(), "centreOfMass": 0.1}, "centred configurations, so centreOfMass"),
     ],
 )

@@ -391,6 +391,7 @@ def test_oneFrameAndNoneAndOtherTypes():
         (lambda t, x: BoltzmannTarget(wells(), 300, 1, "Abacus"), 'no platform "Abacus"'),
         (lambda t, x: BoltzmannTarget(wells(), 300, 1, None, {"Threads": "1"}), "without a platform"),
         (lambda t, x: BoltzmannTarget(wells(), 300, 1, "CPU", {"Speed": "11"}), "Speed"),
+        (lambda t, x: BoltzmannTarget("system.xml", 300), "expected an openmm.System, got 'system.xml'"),
         (lambda t, x: BoltzmannTarget(openmm.System(), 300), "no particles|at least one"),
     ],
 )

@@ -211,6 +211,8 @@ def test_mistakesAreNamed():
         Chirality(topology, arrays["frames_nm.f32"])
     with pytest.raises(openmm.OpenMMException, match=r"shape \[n,23,3\], got \[1, 22, 3\]"):
         Chirality(topology).check(np.zeros((22, 3)))
+    with pytest.raises(openmm.OpenMMException, match=r"expected an openmm.app.Topology, got None"):
+        Chirality(None)
     with pytest.raises(openmm.OpenMMException, match="no bonds"):
         Chirality(molecule("C C", []))
 

@@ -74,7 +74,7 @@ def test_aPerfectProposalKeepsAllItsSamples():
 def test_mistakesAreNamed():
     x = np.zeros((2, 3, 3))
     for sigma in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(openmm.OpenMMException, match="width of centroids must be positive"):
+        with pytest.raises(openmm.OpenMMException, match="width of centroids must be a positive length"):
             centroidLogDensity(x, sigma)
     with pytest.raises(openmm.OpenMMException, match=r"\[n,N,3\]"):
         centroidLogDensity(np.zeros(6), 1.0)

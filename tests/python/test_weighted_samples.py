@@ -138,6 +138,8 @@ def test_reweightRefuses(samples):
             samples.reweight(temperature=bad)
     with pytest.raises(openmm.OpenMMException, match="takes a target or a temperature"):
         samples.reweight()
+    with pytest.raises(openmm.OpenMMException, match="takes a BoltzmannTarget, or temperature=..., got 310"):
+        samples.reweight(310)
 
 
 def test_freeEnergyDifferenceOfTheSameSamples(samples):

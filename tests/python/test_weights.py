@@ -327,6 +327,7 @@ def test_badArgumentsAreRefusedWithASentence(weights):
         (lambda: resample([1.0, -1.0]), "weight of sample 1 is -1"),
         (lambda: resample([0.0, 0.0]), "none of 2 samples"),
         (lambda: one.histogram(np.full_like(x, np.nan)), "must be finite"),
+        (lambda: one.histogram(x, bins=0), "bins and range are not as NumPy's"),
         (lambda: one.targetDifference(x), "expected the Weights"),
         (lambda: one.targetDifference(Weights([0.0])), "4000 samples but 1"),
     ]

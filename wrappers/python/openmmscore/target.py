@@ -135,6 +135,8 @@ class BoltzmannTarget:
         platform: str | openmm.Platform | None = None,
         properties: Mapping[str, str] | None = None,
     ):
+        if not isinstance(system, openmm.System):
+            raise openmm.OpenMMException(f"BoltzmannTarget: expected an openmm.System, got {system!r:.60}")
         if isinstance(platform, openmm.Platform):
             platform = platform.getName()
         given = {str(key): str(value) for key, value in (properties or {}).items()}

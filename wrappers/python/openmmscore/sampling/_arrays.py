@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,26 @@ def vector(values: ArrayLike, n: int | None, name: str, dtype: Any = np.float64)
         wanted = "any length in one dimension" if n is None else f"the shape [{n}], one for each sample"
         raise openmm.OpenMMException(f"{name} must have {wanted}, got the shape {list(array.shape)}")
     return array
+
+
+def checkedLength(value: Any, name: str) -> float:
+    """Return a positive length in nm as a number."""
+    return _positive(value, unit.nanometer, f"{name} must be a positive length in nm")
+
+
+def checkedTemperature(value: Any, name: str) -> float:
+    """Return a positive temperature in K as a number."""
+    return _positive(value, unit.kelvin, f"{name} must be a positive number of kelvins")
+
+
+def _positive(value: Any, kind: unit.Unit, sentence: str) -> float:
+    try:
+        number = float(value.value_in_unit(kind) if unit.is_quantity(value) else value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise openmm.OpenMMException(f"{sentence}, got {value!r:.60}")
+    return number
 
 
 def address(array: np.ndarray | None) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import openmm
-from openmm import unit
 
+from ._arrays import checkedLength
 from .annealed import AnnealedSamples, History, readRun, writeRun
 from .annealingmoves import Move, mala, takeMove
 from .annealingpath import Path, Walkers, allLost, effectiveFraction, logMean, nextStep
@@ -104,8 +104,6 @@ class AnnealedSampler:
         counts = [getattr(part, "numParticles", None) for part in (proposal, target)]
         if None not in counts and counts[0] != counts[1]:
             raise _wrong(f"the proposal has {counts[0]} particles, the target's System {counts[1]}")
-        if unit.is_quantity(centreOfMass):
-            centreOfMass = centreOfMass.value_in_unit(unit.nanometer)
         if centreOfMass is not None and getattr(proposal, "frame", "absolute") == "centred":
             raise _wrong(
                 "centreOfMass is for proposals of absolute positions, this one is centred; leave it out"
@@ -125,9 +123,9 @@ class AnnealedSampler:
         self.movesPerLevel = _positive(movesPerLevel, "movesPerLevel")
         self.resampling = resampling
         self.resampleBeforeMove = bool(resampleBeforeMove)
-        self.centreOfMass = None if centreOfMass is None else float(centreOfMass)
-        if self.centreOfMass is not None and not self.centreOfMass > 0:
-            raise _wrong(f"centreOfMass must be a positive length, got {centreOfMass}")
+        self.centreOfMass = None
+        if centreOfMass is not None:
+            self.centreOfMass = checkedLength(centreOfMass, "AnnealedSampler: centreOfMass")
         self.chunkSize = _positive(chunkSize, "chunkSize")
 
     def run(
@@ -136,7 +134,7 @@ class AnnealedSampler:
         seed: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpointInterval: float = 60.0,
-        progress: bool = False,
+        progress: bool = True,
     ) -> AnnealedSamples:
         """Carry n walkers from the proposal to the target.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import pickle
 import warnings
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import unit
 
 from ..target import BoltzmannTarget, FrameStatus
+from ._arrays import checkedTemperature
 from .frames import centroidLogDensity
 
 # What may become of a sample before its energy is asked for, and then by it, in the words of people.
@@ -34,35 +33,9 @@ _FROM_TARGET = np.zeros(len(FrameStatus), dtype=np.int32)
 _FROM_TARGET[list(_BY_TARGET)] = len(_BEFORE) + np.arange(len(_BY_TARGET))
 
 
-def inNanometers(length: Any, what: str) -> float:
-    """Return a positive length as a number."""
-    try:
-        if unit.is_quantity(length):
-            length = length.value_in_unit(unit.nanometer)
-        value = float(length)
-    except (TypeError, ValueError):
-        raise openmm.OpenMMException(f"{what} must be a length in nm, got {length!r:.60}") from None
-    if not (0 < value < math.inf):
-        raise openmm.OpenMMException(f"{what} must be positive, got {value}")
-    return value
-
-
-def temperatureInKelvin(temperature: Any, what: str) -> float:
-    """Return a positive temperature as a number."""
-    try:
-        if unit.is_quantity(temperature):
-            temperature = temperature.value_in_unit(unit.kelvin)
-        value = float(temperature)
-    except (TypeError, ValueError):
-        raise openmm.OpenMMException(f"{what} must be in kelvin, got {temperature!r:.60}") from None
-    if not (0 < value < math.inf):
-        raise openmm.OpenMMException(f"{what} must be positive, got {value}")
-    return value
-
-
 def temperatureOf(target: Any) -> float:
     """Return a target's temperature in K."""
-    return temperatureInKelvin(target.temperature, "BoltzmannSampler: the target's temperature")
+    return checkedTemperature(target.temperature, "BoltzmannSampler: the target's temperature")
 
 
 def platformOf(target: Any) -> str | None:

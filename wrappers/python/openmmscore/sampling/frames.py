@@ -26,6 +26,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from ._arrays import checkedLength
 from ._stereocentres import findCentres
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def centroidLogDensity(positions: ArrayLike, sigma: Any) -> np.ndarray:
     -------
     array of float64, shape [n]
     """
-    sigma = _length(sigma)
+    sigma = checkedLength(sigma, "the width of centroids")
     centroids = _frames(positions).mean(axis=1)
     return -0.5 * (centroids**2).sum(axis=1) / sigma**2 - 3.0 * math.log(sigma * math.sqrt(2.0 * math.pi))
 
@@ -72,7 +73,8 @@ def centroidLogDensityGradient(positions: ArrayLike, sigma: Any) -> np.ndarray:
     array of float64, shape [n,N,3]
     """
     frames = _frames(positions)
-    gradient = -frames.mean(axis=1, keepdims=True) / (_length(sigma) ** 2 * frames.shape[1])
+    sigma = checkedLength(sigma, "the width of centroids")
+    gradient = -frames.mean(axis=1, keepdims=True) / (sigma**2 * frames.shape[1])
     return np.broadcast_to(gradient, frames.shape).copy()
 
 
@@ -116,6 +118,8 @@ class Chirality:
         reference: ArrayLike | None = None,
         centres: ArrayLike | None = None,
     ):
+        if not callable(getattr(topology, "atoms", None)):
+            raise openmm.OpenMMException(f"Chirality: expected an openmm.app.Topology, got {topology!r:.60}")
         atoms = list(topology.atoms())
         self._numParticles = len(atoms)
         if centres is None:
@@ -236,13 +240,6 @@ def _frames(positions: ArrayLike) -> np.ndarray:
             f"positions must have the shape [n,N,3] or [N,3], got {list(array.shape)}"
         )
     return array
-
-
-def _length(sigma: Any) -> float:
-    value = float(sigma.value_in_unit(unit.nanometer) if unit.is_quantity(sigma) else sigma)
-    if not 0.0 < value < math.inf:
-        raise openmm.OpenMMException(f"the width of centroids must be positive and finite, got {value} nm")
-    return value
 
 
 def _name(atom: Any) -> str:

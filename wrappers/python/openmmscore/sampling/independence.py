@@ -11,6 +11,9 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from ._arrays import checkedLength
+from .frames import centroidLogDensity
+
 # Uniform numbers are drawn in blocks, number i being a function of (seed, i) alone.
 _BLOCK = 1024
 _STREAM = 0x696E646570656E64
@@ -149,15 +152,13 @@ class IndependenceSampler:
             raise _wrong(f"the target has no method reducedEnergies(positions): {target!r:.60}")
         if not callable(getattr(proposal, "sample", None)):
             raise _wrong(f"the proposal has no method sample(n, seed, first): {proposal!r:.60}")
-        if unit.is_quantity(centreOfMass):
-            centreOfMass = centreOfMass.value_in_unit(unit.nanometer)
-        if centreOfMass is not None and not 0 < centreOfMass < np.inf:
-            raise _wrong(f"centreOfMass must be a positive length in nm, got {centreOfMass!r:.40}")
         if centreOfMass is not None and getattr(proposal, "frame", "absolute") == "centred":
             raise _wrong(
                 "a proposal of centred configurations has no centre to place; leave out centreOfMass"
             )
-        self._sigma = centreOfMass
+        self._sigma = None
+        if centreOfMass is not None:
+            self._sigma = checkedLength(centreOfMass, "IndependenceSampler: centreOfMass")
         self.chunkSize = _count(chunkSize, "chunkSize", 1)
 
     def sample(
@@ -214,8 +215,7 @@ class IndependenceSampler:
         good = np.isfinite(energies) & np.isfinite(density)
         weights[good] = -energies[good] - density[good]
         if self._sigma is not None:
-            centroids = positions.mean(axis=1)
-            weights[good] -= 0.5 * np.sum(centroids[good] ** 2, axis=1) / self._sigma**2
+            weights[good] += centroidLogDensity(positions[good], self._sigma)
         return energies, weights
 
     def _stateAt(self, positions: ArrayLike) -> ChainState:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import openmm
 
-from .drawing import STATUS_NAMES, Recipe, fingerprint, inNanometers, platformOf, temperatureOf
+from ._arrays import checkedLength
+from .drawing import STATUS_NAMES, Recipe, fingerprint, platformOf, temperatureOf
 from .fanout import drawOnWorkers
 from .samplefile import SampleWriter, readHeader
 from .samples import WeightedSamples
@@ -85,7 +86,7 @@ class BoltzmannSampler:
             )
         sigma = None
         if centreOfMass is not None:
-            sigma = inNanometers(centreOfMass, "BoltzmannSampler: centreOfMass")
+            sigma = checkedLength(centreOfMass, "BoltzmannSampler: centreOfMass")
         self.chunkSize = _count(chunkSize, "chunkSize", 1)
         self._recipe = Recipe(
             proposal, target, chirality, chiralityPolicy == "mirror", sigma, _POSITION_TYPES[precision]

@@ -12,6 +12,7 @@ import numpy as np
 import openmm
 from numpy.typing import ArrayLike
 
+from ._arrays import checkedTemperature
 from .drawing import (
     BAD_PROPOSAL,
     MIRRORED,
@@ -22,7 +23,6 @@ from .drawing import (
     logWeights,
     platformOf,
     reducedEnergies,
-    temperatureInKelvin,
     temperatureOf,
 )
 from .estimates import Estimate, Histogram
@@ -163,13 +163,18 @@ class WeightedSamples:
         if (target is None) == (temperature is None):
             raise openmm.OpenMMException("WeightedSamples: reweight() takes a target or a temperature")
         if target is not None:
+            if not hasattr(target, "evaluate"):
+                raise openmm.OpenMMException(
+                    "WeightedSamples: reweight() takes a BoltzmannTarget, or temperature=..., got "
+                    f"{target!r:.60}"
+                )
             return self._retargeted(target)
         before = self.settings.get("temperature")
         if not before:
             raise openmm.OpenMMException(
                 "WeightedSamples: the temperature of these samples is not known; reweight() with a target"
             )
-        after = temperatureInKelvin(temperature, "WeightedSamples: temperature")
+        after = checkedTemperature(temperature, "WeightedSamples: temperature")
         return self._withEnergies(
             self.reducedEnergy * (before / after), self.status, self.statusNames, {"temperature": after}
         )

@@ -283,10 +283,13 @@ class Weights:
         used = self.normalized > 0
         if not all(np.isfinite(axis[used]).all() for axis in axes):
             raise openmm.OpenMMException("Weights: the values of samples that have a weight must be finite")
-        if array.ndim == 1:
-            edges: tuple[np.ndarray, ...] = (np.histogram_bin_edges(array[used], bins, range),)
-        else:
-            edges = np.histogram2d(*(axis[used] for axis in axes), bins, range)[1:]
+        try:
+            if array.ndim == 1:
+                edges: tuple[np.ndarray, ...] = (np.histogram_bin_edges(array[used], bins, range),)
+            else:
+                edges = np.histogram2d(*(axis[used] for axis in axes), bins, range)[1:]
+        except (TypeError, ValueError) as trouble:
+            raise openmm.OpenMMException(f"Weights: bins and range are not as NumPy's: {trouble}") from None
         self._warn()
         index, shape = binIndex(axes, edges)
         count = int(np.prod(shape))
