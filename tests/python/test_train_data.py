@@ -19,7 +19,8 @@ from openmmscore import cli
 from openmmscore.features import sequenceFeatures
 from openmmscore.train import config as train_config
 from openmmscore.train import frames, prepare
-from openmmscore.train.run import _checkConfig, evaluationCommand
+from openmmscore.train.evaluation import checkEvaluation, evaluationCommand
+from openmmscore.train.run import _checkConfig
 from safetensors import safe_open
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "train"
@@ -286,14 +287,50 @@ def test_sequences_are_features_of_a_model():
 def test_evaluation_options(folder):
     path = write_config(
         folder,
-        tables="[evaluation]\nsteps = 10\nno_plots = true\natoms = [1, 2]\ntorsions = [[0, 1], [2, 3]]",
+        tables="[evaluation]\nsteps = 10\nno_iid = true\natoms = [1, 2]\ntorsions = [[0, 1], [2, 3]]",
     )
-    command = evaluationCommand(train_config.readConfig(path))
+    config = train_config.readConfig(path)
+    checkEvaluation(config)
+    command = evaluationCommand(config)
     assert command[3:5] == ["evaluate", str(folder / "out/model.safetensors")]
     rest = command[5:]
-    assert rest[rest.index("--steps") + 1] == "10" and "--no-plots" in rest
+    assert rest[rest.index("--steps") + 1] == "10" and "--no-iid" in rest
     assert rest[rest.index("--atoms") + 1] == "1,2" and rest[rest.index("--torsions") + 1] == "0,1;2,3"
     assert rest[rest.index("--reference") + 1] == str((folder / "out/frames.npy").resolve())
+    assert rest[rest.index("--output") + 1] == str((folder / "out/evaluation").resolve())
+
+
+def test_the_reference_of_an_array_is_what_was_trained_on(folder):
+    data = 'file = "chain.npy"\nunit = "angstrom"\natoms = [2, 1]'
+    rest = evaluationCommand(train_config.readConfig(write_config(folder, data)))
+    assert rest[rest.index("--reference") + 1] == str((folder / "chain.npy").resolve())
+    assert rest[rest.index("--unit") + 1] == "angstrom" and rest[rest.index("--atoms") + 1] == "2,1"
+
+
+@pytest.mark.parametrize(
+    ("table", "part"),
+    [
+        (
+            "molecule = 3",
+            "evaluation.molecule is not a key that is known; did you mean evaluation.molecules?",
+        ),
+        ("steps = true", "evaluation.steps must not be true or false"),
+        ("no_iid = 1", "evaluation.no_iid must be true or false"),
+        ('steps = "ten"', "argument --steps: invalid int value: 'ten'"),
+        ('reference = "none.npy"', "evaluation.reference names"),
+    ],
+)
+def test_mistakes_about_the_evaluation_are_found_before_training(folder, table, part):
+    path = write_config(folder, tables=f"[evaluation]\n{table}")
+    with pytest.raises(ValueError) as caught:
+        checkEvaluation(train_config.readConfig(path))
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_biased_frames_are_no_reference(folder):
+    path = write_config(folder, HEAVY + '\nbias_energy = "bias.npy"', tables="[evaluation]")
+    with pytest.raises(ValueError, match="evaluation.reference is missing"):
+        checkEvaluation(train_config.readConfig(path))
 
 
 @needs_trainer
@@ -312,6 +349,23 @@ def test_one_command_trains_from_a_trajectory(folder, capfd):
     write_config(folder, HEAVY + "\nstride = 2")
     assert cli.main(["train", str(path), "--resume", "--steps", "5"]) == 1
     assert "made of other files or another selection" in capfd.readouterr().err
+
+
+@needs_trainer
+def test_a_mixture_is_continued_and_evaluated(folder, capfd):
+    evaluation = "samples = 20\nsteps = 5\nmolecules = 2\nframes = 5\ntorsions = [[0, 1, 3, 5], [3, 5, 6, 8]]"
+    path = write_config(folder, more='method = "mixture"', tables=f"[evaluation]\n{evaluation}")
+    path.write_text(path.read_text().replace("steps = 6", "steps = 20"))
+    arguments = ["train", str(path), "--threads", "1"]
+    assert cli.main([*arguments, "--prepare"]) == 0
+    printed = capfd.readouterr().err.strip().splitlines()[-1]
+    assert printed == f"openmmscore: train with: openmmscore-train {path} --data {folder}/out/frames.toml"
+    assert cli.main([*arguments, "--stage", "0", "--steps", "2"]) == 0
+    assert cli.main(arguments) == 1
+    assert "checkpoint-0.safetensors: there is a run in this folder already" in capfd.readouterr().err
+    assert cli.main([*arguments, "--resume"]) == 0
+    results = json.loads((folder / "out/evaluation/evaluation.json").read_text())
+    assert set(results["comparison"]) == {"iid", "simulation"} and results["reference_frames"] == 100
 
 
 @needs_trainer

@@ -183,11 +183,15 @@ def _addTrain(commands: Subparsers) -> None:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     start.add_argument("--overwrite", action="store_true", help="replace a run in the output folder")
+    parser.add_argument(
+        "--prepare", action="store_true", help="take the frames out of the trajectories, and no more"
+    )
     parser.add_argument("--evaluate", action="store_true", help="evaluate the model at the end in any case")
     parser.add_argument("--steps", type=int, help="instead of training.steps")
     parser.add_argument("--threads", type=int, help="instead of training.threads")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="instead of training.device")
     parser.add_argument("--output", help="instead of output.directory")
+    parser.add_argument("--stage", type=int, help="train this stage alone, counted from 0")
     parser.set_defaults(run=_train)
 
 

@@ -68,6 +68,11 @@ class DataConfig:
     #: The table [evaluation], or None.
     evaluation: dict[str, Any] | None
 
+    @property
+    def model(self) -> Path:
+        """The model file that the training writes."""
+        return self.output / "model.safetensors"
+
     def needsPreparation(self) -> bool:
         """Return whether there is anything that openmmscore-train cannot read by itself."""
         return any(
@@ -145,6 +150,8 @@ class _Reader:
         if "unit" in data and any(source.trajectories for source in sources):
             self.fail("data.unit", "stands beside a trajectory, whose format has a unit of its own")
         evaluation = self.root.get("evaluation")
+        if evaluation is not None and not isinstance(evaluation, dict):
+            self.fail("evaluation", "must be a table, [evaluation]")
         return DataConfig(
             path=self.path,
             output=self.outputFolder(output),
@@ -152,7 +159,7 @@ class _Reader:
             sources=sources,
             particles=self.tables("particles"),
             features=self.tables("features"),
-            evaluation=evaluation if evaluation is None or isinstance(evaluation, dict) else {},
+            evaluation=evaluation,
         )
 
     def tables(self, key: str) -> list[dict[str, Any]]:

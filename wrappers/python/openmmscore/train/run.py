@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from .. import diagnostics
-from ..model import Model
 from .config import ConfigError, DataConfig, readConfig
+from .evaluation import checkEvaluation, evaluationCommand
 from .prepare import prepare, writeAtomically
 
 
@@ -34,6 +34,9 @@ def train(options: argparse.Namespace) -> int:
             "to build it)"
         )
     config = readConfig(options.config, options.output)
+    evaluated = options.evaluate or config.evaluation is not None
+    if evaluated:
+        checkEvaluation(config)
     arguments = [program, options.config]
     if config.needsPreparation():
         _checkStart(config, options)
@@ -41,26 +44,44 @@ def train(options: argparse.Namespace) -> int:
         prepared = prepare(config, mayReplace=not options.resume)
         print(f"openmmscore: the frames are in {config.output}", file=sys.stderr)
         arguments += ["--data", str(prepared)]
-    for name in ("steps", "threads", "device", "output"):
+    if options.prepare:
+        print(
+            "openmmscore: train with: " + shlex.join(["openmmscore-train", *arguments[1:]]), file=sys.stderr
+        )
+        return 0
+    for name in ("steps", "threads", "device", "output", "stage"):
         if (value := getattr(options, name)) is not None:
             arguments += [f"--{name}", str(value)]
     arguments += ["--resume"] * options.resume + ["--overwrite"] * options.overwrite
     status = runProgram(arguments)
-    if status == 0 and (options.evaluate or config.evaluation is not None):
-        status = runProgram(evaluationCommand(config))
+    # After one of several stages there may be no model yet.
+    if status == 0 and evaluated and (options.stage is None or config.model.exists()):
+        status = _evaluate(config)
+    return status
+
+
+def _evaluate(config: DataConfig) -> int:
+    command = evaluationCommand(config)
+    status = runProgram(command)
+    if status != 0:
+        again = shlex.join(["openmmscore", *command[3:]])
+        print(f"openmmscore: {config.model} is there, evaluate it with: {again}", file=sys.stderr)
     return status
 
 
 def _checkStart(config: DataConfig, options: argparse.Namespace) -> None:
     """Say before an hour of extraction what openmmscore-train would say after it."""
-    checkpoint = config.output / "checkpoint.safetensors"
-    if checkpoint.exists() and not options.resume and not options.overwrite:
+    pattern = (
+        "checkpoint*.safetensors" if options.stage is None else f"checkpoint-{options.stage}.safetensors"
+    )
+    found = sorted(config.output.glob(pattern))
+    if found and not options.resume and not options.overwrite:
         raise ValueError(
-            f"{checkpoint}: there is a run in this folder already; continue it with --resume, or replace it "
+            f"{found[0]}: there is a run in this folder already; continue it with --resume, or replace it "
             "with --overwrite"
         )
-    if options.resume and not checkpoint.exists():
-        raise ValueError(f"{checkpoint}: there is no checkpoint to resume from")
+    if options.resume and not found:
+        raise ValueError(f"{config.output}: there is no checkpoint to resume from")
 
 
 def _checkConfig(program: str, config: DataConfig) -> None:
@@ -75,45 +96,6 @@ def _checkConfig(program: str, config: DataConfig) -> None:
         stub.unlink(missing_ok=True)
     if result.returncode != 0:
         raise ConfigError(result.stderr.strip().removeprefix("openmmscore-train: "))
-
-
-def evaluationCommand(config: DataConfig) -> list[str]:
-    """Return the command that evaluates the trained model by what the table [evaluation] says.
-
-    Every key is an option of ``openmmscore evaluate`` (underscores as hyphens, arrays as I,J;K,L), and paths
-    are relative to the configuration. The reference is what the (first) molecule was trained on unless there
-    is one. A key of its own is ``sequence``, which stands for the features of a transferable model.
-    """
-    table = dict(config.evaluation or {})
-    if "reference" not in table:
-        source = config.sources[0]
-        name = f"frames-{source.name}.npy" if source.name else "frames.npy"
-        prepared = config.needsPreparation()
-        table["reference"] = str((config.output / name if prepared else Path(source.array or "")).resolve())
-        if source.sequence is not None and "features" not in table:
-            table.setdefault("sequence", source.sequence)
-    model = config.output / "model.safetensors"
-    if "sequence" in table:
-        features = Model(model).sequenceFeatures(table.pop("sequence"))
-        writeAtomically(config.output / "evaluation-features.npy", features)
-        table["features"] = str((config.output / "evaluation-features.npy").resolve())
-    command = [sys.executable, "-m", "openmmscore.cli", "evaluate", str(model)]
-    for key, value in table.items():
-        if value is False:
-            continue
-        command.append("--" + key.replace("_", "-"))
-        if key in ("reference", "output", "topology", "features"):
-            value = str(config.path.parent / str(value))
-        if value is not True:
-            command.append(_joined(value))
-    return command
-
-
-def _joined(value) -> str:
-    if not isinstance(value, list):
-        return str(value)
-    separator = ";" if any(isinstance(item, list) for item in value) else ","
-    return separator.join(_joined(item) for item in value)
 
 
 def runProgram(arguments: list[str]) -> int:
