@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -112,30 +113,30 @@ MIXTURE = CONFIG.replace("seed = 3", 'method = "both"\nseed = 3').replace(
 )
 
 
-def start_processes(folder, size, *arguments):
-    """Start several processes as torchrun does, and return them."""
+def free_port():
+    """Return a port that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    processes = []
-    for rank in range(size):
-        environment = os.environ | {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(size),
-            "LOCAL_WORLD_SIZE": str(size),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        processes.append(
-            subprocess.Popen(
-                [PROGRAM, str(folder / "run.toml"), *arguments],
-                stderr=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )
+        return listener.getsockname()[1]
+
+
+def start_processes(folder, size, *arguments, **more):
+    """Start several processes as torchrun does, with more in their environment, and return them."""
+    common = {
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    return [
+        subprocess.Popen(
+            [PROGRAM, str(folder / "run.toml"), *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} | more,
         )
-    return processes
+        for rank in range(size)
+    ]
 
 
 def test_a_mixture_leaves_its_experts_and_a_model(run_folder):
@@ -177,6 +178,29 @@ def test_a_signal_to_one_process_stops_all(run_folder):
     assert 0 < reached < 1000000
 
 
+def test_processes_meet_at_a_store_that_is_there(run_folder):
+    # torchrun's agent may keep the store itself. Here one process alone, of another run, keeps it.
+    write_config(run_folder, steps=1000000)
+    port = str(free_port())
+    (keeper,) = start_processes(run_folder, 1, MASTER_PORT=port)
+    try:
+        while not keeper.stderr.readline().startswith("step"):
+            pass
+        write_config(run_folder)
+        agent = {
+            "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_RESTART_COUNT": "1",
+            "MASTER_PORT": port,
+        }
+        processes = start_processes(run_folder, 2, "--output", str(run_folder / "two"), **agent)
+        outputs = [process.communicate(timeout=120)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], outputs
+        assert "in each of 2 processes" in outputs[0]
+    finally:
+        keeper.kill()
+        keeper.communicate()
+
+
 def test_half_an_environment_of_processes_is_refused(run_folder, monkeypatch):
     write_config(run_folder)
     monkeypatch.setenv("RANK", "0")
@@ -184,6 +208,24 @@ def test_half_an_environment_of_processes_is_refused(run_folder, monkeypatch):
     assert result.returncode == 1 and "WORLD_SIZE is not (start them by torchrun)" in result.stderr
     monkeypatch.setenv("WORLD_SIZE", "two")
     assert 'WORLD_SIZE is "two", expected an integer' in train(run_folder).stderr
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(run_folder):
+    write_config(run_folder)
+    assert train(run_folder).returncode == 0
+    good = (run_folder / "out/checkpoint.safetensors").read_bytes()
+    limit = len(good) // 2
+    result = subprocess.run(
+        [PROGRAM, str(run_folder / "run.toml"), "--resume", "--steps", "30"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert result.returncode == 1 and "checkpoint.safetensors: cannot write it" in result.stderr
+    assert (run_folder / "out/checkpoint.safetensors").read_bytes() == good
+    assert not list(run_folder.glob("out/*.new*"))
+    assert train(run_folder, "--resume", "--steps", "30").returncode == 0
 
 
 def test_output_and_overwrite(run_folder):

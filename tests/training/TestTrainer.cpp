@@ -349,6 +349,40 @@ TEST_F(TrainerTest, TheFokkerPlanckLossMayTakeSomeOfTheSamples) {
     EXPECT_NE(weights("half", batch / 2), all);
 }
 
+TEST_F(TrainerTest, AFullDiskCostsLinesOfTheLogAndNoSteps) {
+    if (!std::filesystem::exists("/dev/full"))
+        GTEST_SKIP() << "there is no /dev/full";
+    train(config("plain"));
+    std::filesystem::create_directory(folder.path("full"));
+    std::filesystem::create_symlink("/dev/full", folder.path("full/log.jsonl"));
+    ::testing::internal::CaptureStderr();
+    EXPECT_TRUE(train(config("full")));
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("the log cannot be written"), said.rfind("the log cannot be written")) << said;
+    EXPECT_NE(said.find("the log cannot be written"), std::string::npos) << said;
+    EXPECT_EQ(numbers("full/model.safetensors"), numbers("plain/model.safetensors"));
+}
+
+TEST_F(TrainerTest, ACheckpointThatCannotBeWrittenIsTriedAgain) {
+    train(config("plain"));
+    // A folder where the model should be, until after the first checkpoint is due.
+    const std::string obstacle = folder.path("out/model.safetensors");
+    std::filesystem::create_directories(obstacle);
+    TrainingConfig run = config("out");
+    run.output.checkpointInterval = 5;
+    Trainer trainer(run, Trainer::Start::Fresh);
+    ::testing::internal::CaptureStderr();
+    EXPECT_TRUE(trainer.run([&, step = 0]() mutable {
+        if (step++ == 8)
+            std::filesystem::remove(obstacle);
+        return false;
+    }));
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find("the training goes on, and the next checkpoint is due in 5 steps"), std::string::npos)
+        << said;
+    EXPECT_EQ(numbers("out/model.safetensors"), numbers("plain/model.safetensors"));
+}
+
 TEST(WorkerPool, DoesEveryTaskOnceAndPassesExceptionsOn) {
     WorkerPool pool(3);
     for (int repeat = 0; repeat < 200; repeat++) {

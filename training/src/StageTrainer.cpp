@@ -1,6 +1,7 @@
 #include "StageTrainer.h"
 
 #include <cmath>
+#include <filesystem>
 
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
@@ -310,14 +311,33 @@ bool StageTrainer::run(const std::function<bool()>& stopRequested, const std::fu
         }
         report(stepsPerSecond);
         const bool due = state.step % config.output.checkpointInterval == 0;
-        if (group.isFirst() && (due || stopped || isFinished())) {
+        if (group.isFirst() && (stopped || isFinished())) {
             save();
             written();
         }
+        else if (group.isFirst() && due)
+            trySaving(written);
         if (stopped && !isFinished())
             return false;
     }
     return true;
+}
+
+/**
+ * Save in the middle of a run, which goes on if that fails: a full disk may have room again later. Without
+ * any checkpoint to go back to it ends.
+ */
+void StageTrainer::trySaving(const std::function<void()>& written) {
+    try {
+        save();
+        written();
+    }
+    catch (const Error& error) {
+        if (!std::filesystem::exists(files.checkpoint))
+            throw;
+        log->say(std::string(error.what()) + "; the training goes on, and the next checkpoint is due in " +
+                 std::to_string(config.output.checkpointInterval) + " steps");
+    }
 }
 
 void StageTrainer::save() {

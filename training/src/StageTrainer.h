@@ -81,6 +81,7 @@ private:
     Losses validate();
     void announce();
     void report(double stepsPerSecond);
+    void trySaving(const std::function<void()>& written);
     void save();
     std::string provenance() const;
 

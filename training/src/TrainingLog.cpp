@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -34,8 +33,8 @@ std::string duration(double seconds) {
 
 } // namespace
 
-TrainingLog::TrainingLog(const std::string& path, std::optional<std::int64_t> resumeAfter)
-    : terminal(isatty(STDERR_FILENO)) {
+TrainingLog::TrainingLog(const std::string& logPath, std::optional<std::int64_t> resumeAfter)
+    : path(logPath), terminal(isatty(STDERR_FILENO)) {
     const std::vector<std::string> kept =
         resumeAfter ? linesUpTo(path, *resumeAfter) : std::vector<std::string>();
     file.open(path, std::ios::trunc);
@@ -67,6 +66,11 @@ void TrainingLog::write(const TrainingStatus& status) {
     entry["elapsed_seconds"] = status.elapsedSeconds;
     entry["skipped"] = status.skipped;
     file << entry.dump() << std::endl;
+    // Weights are worth more than a line: a full disk may have room again before the next checkpoint.
+    if (!file && !failing)
+        say(path + ": the log cannot be written (is the disk full?); the training goes on without it");
+    failing = !file;
+    file.clear();
 }
 
 bool TrainingLog::isProgressDue() const {

@@ -35,6 +35,7 @@ public:
      * checkpoint
      */
     TrainingLog(const std::string& path, std::optional<std::int64_t> resumeAfter);
+    /** Add a line. Where that fails, a sentence on the standard error says so, once, and the run goes on. */
     void write(const TrainingStatus& status);
     /** @return whether showProgress() would show something without being forced */
     bool isProgressDue() const;
@@ -43,8 +44,9 @@ public:
     void say(const std::string& sentence);
 
 private:
+    std::string path;
     std::ofstream file;
-    bool terminal, lineOpen = false;
+    bool terminal, lineOpen = false, failing = false;
     std::chrono::steady_clock::time_point lastShown;
 };
 

@@ -44,6 +44,8 @@ int train(const Arguments& arguments) {
     Trainer trainer(readConfig(arguments), start, arguments.stage);
     std::signal(SIGINT, remember);
     std::signal(SIGTERM, remember);
+    // A limit of file sizes is then an error of the write, with a sentence.
+    std::signal(SIGXFSZ, SIG_IGN);
     if (trainer.run([] { return receivedSignal != 0; })) {
         if (trainer.isFirst())
             std::fprintf(stderr, "wrote %s\n", trainer.getModelPath().c_str());
