@@ -37,6 +37,42 @@ TEST(TrainingConfig, ReadsARunWithItsDefaults) {
     EXPECT_EQ(config.stages[0].timeMidpoint, 0.5);
 }
 
+TEST(TrainingConfig, TakesEveryNumberOfANetworkAndItsSchedule) {
+    TemporaryFolder folder;
+    const std::string network =
+        "feed_forward = 24\nembedding_width = 6\nlayer_norm_epsilon = 1e-5\ngelu = \"erf\"\n"
+        "interval = [0.0, 0.5]\ntime_features = \"linear\"\nbeta_min = 0.2\nbeta_max = 10\nhidden = 8\n";
+    const auto config = TrainingConfig::read(
+        folder.write("run.toml", replaced(smallRun("[[features]]\nname = \"atom\"\nnum_values = 3\n"),
+                                          "hidden = 8\n", network)));
+    const ExpertDescription& expert = config.model.experts.at(0);
+    EXPECT_EQ(expert.graphTransformer.feedForward, 24);
+    EXPECT_EQ(expert.graphTransformer.embeddingWidth, 6);
+    EXPECT_EQ(expert.graphTransformer.layerNormEpsilon, 1e-5);
+    EXPECT_EQ(expert.graphTransformer.gelu, Gelu::Erf);
+    EXPECT_EQ(expert.upperTime, 0.5);
+    EXPECT_EQ(expert.timeFeatures, TimeFeatures::Linear);
+    EXPECT_EQ(config.model.schedule.betaMin, 0.2);
+    EXPECT_EQ(config.model.schedule.betaMax, 10.0);
+}
+
+TEST(TrainingConfig, TakesEveryNumberOfTheTraining) {
+    TemporaryFolder folder;
+    const std::string training = "gradient_clip = 5\nema_interval = 3\nfinal_learning_rate = 2e-6\n"
+                                 "weight_decay = 0.01\nthreads = 1\nrandom_rotations = false\n"
+                                 "[fokker_planck]\nbackward_step = 2e-3\nforward_step = 1e-3\n";
+    const auto config = TrainingConfig::read(folder.write("run.toml", smallRun("", training)));
+    const StageConfig& stage = config.stages.at(0);
+    EXPECT_EQ(stage.gradientClip, 5.0);
+    EXPECT_EQ(stage.emaInterval, 3);
+    EXPECT_EQ(stage.finalLearningRate, 2e-6);
+    EXPECT_EQ(stage.weightDecay, 0.01);
+    EXPECT_EQ(config.training.threads, 1);
+    EXPECT_FALSE(config.training.randomRotations);
+    EXPECT_EQ(stage.fokkerPlanck.backwardStep, 2e-3);
+    EXPECT_EQ(stage.fokkerPlanck.forwardStep, 1e-3);
+}
+
 TEST(TrainingConfig, NamesTheNearestKeyOfAnUnknownOne) {
     EXPECT_TRUE(contains(problemWith(smallRun("", "lerning_rate = 1\n")),
                          "training.lerning_rate (line 17) is not a key that is known; did you mean "
@@ -56,6 +92,8 @@ TEST(TrainingConfig, ChecksTypesAndRanges) {
     EXPECT_TRUE(
         contains(problemWith(replaced(run, "temperature = 300", "temperature = -1")), "greater than zero"));
     EXPECT_TRUE(contains(problemWith(replaced(run, "temperature = 300", "")), "data.temperature is missing"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "\nsteps = 12", "\nstepz = 12")),
+                         "training.steps is missing; is training.stepz (line 13) a misspelling?"));
     EXPECT_TRUE(contains(problemWith(replaced(run, "graph-transformer", "cnn")),
                          "one of \"mlp\", \"graph-transformer\""));
     EXPECT_TRUE(contains(problemWith(replaced(run, "hidden = 8", "hidden = [8, 8]")),

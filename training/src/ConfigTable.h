@@ -42,13 +42,14 @@ public:
     void finish() const;
     /** Throw an Error that begins with the file and this key. */
     [[noreturn]] void fail(const std::string& key, const std::string& message) const;
+    /** The same for a key that is required, with a key beside it that may be meant. */
+    [[noreturn]] void failMissing(const std::string& key) const;
 
 private:
     const toml::node* find(const std::string& key);
     double asNumber(const toml::node& node, const std::string& key) const;
     std::int64_t asInteger(const toml::node& node, const std::string& key, std::int64_t lowest) const;
     std::string path(const std::string& key) const;
-    [[noreturn]] void failMissing(const std::string& key) const;
 
     const toml::table& content;
     std::string origin, name;

@@ -154,9 +154,9 @@ void complete(Draft& draft, const ConfigTable& model, const ConfigTable& trainin
     StageConfig& stage = draft.stage;
     GraphTransformerDescription& sizes = expert.graphTransformer;
     if (isMlp(expert) ? expert.mlp.hidden.empty() : sizes.hidden == 0)
-        model.fail("hidden", "is missing");
+        model.failMissing("hidden");
     if (!isMlp(expert) && sizes.layers == 0)
-        model.fail("layers", "is missing");
+        model.failMissing("layers");
     if (sizes.feedForward == 0)
         sizes.feedForward = 4 * sizes.hidden;
     if (isMlp(expert))
@@ -183,9 +183,9 @@ void complete(Draft& draft, const ConfigTable& model, const ConfigTable& trainin
     if (stage.timeMidpoint <= expert.lowerTime || stage.timeMidpoint >= expert.upperTime)
         training.fail("time_midpoint", "must lie inside model.interval");
     if (stage.steps == 0 && stage.epochs == 0)
-        training.fail("steps", "is missing");
+        training.failMissing("steps");
     if (stage.batchSize == 0)
-        training.fail("batch_size", "is missing");
+        training.failMissing("batch_size");
     if (stage.fokkerPlanck.weight > 0.0 && (expert.head == Head::Score || !plainSign))
         model.fail("head", plainSign ? "is \"score\", but the Fokker-Planck loss is one of energies"
                                      : "is that of a discrete diffusion, which has no Fokker-Planck loss");
