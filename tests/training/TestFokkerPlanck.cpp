@@ -132,16 +132,31 @@ NoisedBatch randomBatch(std::int64_t size, std::int64_t coordinates, double lowe
             at::randn({size, coordinates}, at::kDouble), at::randn({2, size, coordinates}, at::kDouble)};
 }
 
-class FokkerPlanckDerivative : public ::testing::TestWithParam<std::tuple<TimeDerivative, bool>> {};
+enum class Kind { Vector, Particles, ParticlesWithFeatures };
+
+ModelDescription modelOf(Kind kind) {
+    if (kind == Kind::Vector)
+        return describe(Space::Vector, 3, {mlpExpert({9, 7}, 0.1, 0.6)});
+    ModelDescription model = describe(Space::Particles, 4, {transformerExpert(12, 2, 0.0, 0.1)});
+    if (kind == Kind::ParticlesWithFeatures) {
+        model.features = {{"atom", 3}, {"residue", 2}};
+        model.experts[0].graphTransformer.embeddingWidth = 5;
+    }
+    return model;
+}
+
+class FokkerPlanckDerivative : public ::testing::TestWithParam<std::tuple<TimeDerivative, Kind>> {};
 
 TEST_P(FokkerPlanckDerivative, GradientMatchesFiniteDifferences) {
-    const auto [kind, particles] = GetParam();
-    const ModelDescription model = particles
-                                       ? describe(Space::Particles, 4, {transformerExpert(12, 2, 0.0, 0.1)})
-                                       : describe(Space::Vector, 3, {mlpExpert({9, 7}, 0.1, 0.6)});
+    const auto [kind, networkKind] = GetParam();
+    const bool particles = networkKind != Kind::Vector;
+    const ModelDescription model = modelOf(networkKind);
     const auto network = randomNetwork(model);
-    const NoisedBatch batch =
+    NoisedBatch batch =
         randomBatch(5, model.getNumCoordinates(), model.getLowerTime() + 1e-4, model.getUpperTime() - 1e-4);
+    // Each sample is another molecule.
+    if (networkKind == Kind::ParticlesWithFeatures)
+        batch.features = at::remainder(at::arange(40).mul(7).view({5, 4, 2}), at::tensor({3, 2}, at::kLong));
     const VariancePreserving schedule;
     const DenoisingScoreMatchingLoss matching(schedule, model.getLowerTime(), model.getUpperTime(),
                                               0.5 * (model.getLowerTime() + model.getUpperTime()));
@@ -168,7 +183,8 @@ TEST_P(FokkerPlanckDerivative, GradientMatchesFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Kinds, FokkerPlanckDerivative,
                          ::testing::Combine(::testing::Values(TimeDerivative::Exact, TimeDerivative::Stencil,
                                                               TimeDerivative::ClampedStencil),
-                                            ::testing::Bool()));
+                                            ::testing::Values(Kind::Vector, Kind::Particles,
+                                                              Kind::ParticlesWithFeatures)));
 
 TEST(FokkerPlanckLoss, StencilConvergesToTheExactDerivativeAtTheEndsToo) {
     const ModelDescription model = describe(Space::Vector, 2, {mlpExpert({12, 12}, 0.0, 0.1)});
@@ -191,6 +207,25 @@ TEST(FokkerPlanckLoss, StencilConvergesToTheExactDerivativeAtTheEndsToo) {
     EXPECT_GT(wrong[0].item<double>(), 10 * (stencil - exact).abs().max().item<double>());
     EXPECT_GT(wrong[2].item<double>(), 10 * (stencil - exact).abs().max().item<double>());
     EXPECT_LT(wrong[1].item<double>(), (stencil - exact).abs().max().item<double>() + 1e-12);
+}
+
+TEST(FokkerPlanckLoss, EachSampleKeepsItsFeatures) {
+    const ModelDescription model = modelOf(Kind::ParticlesWithFeatures);
+    const auto network = randomNetwork(model);
+    NoisedBatch batch = randomBatch(3, 12, 1e-4, 0.1);
+    batch.features = at::remainder(at::arange(24).mul(7).view({3, 4, 2}), at::tensor({3, 2}, at::kLong));
+    const VariancePreserving schedule;
+    const DenoisingScoreMatchingLoss matching(schedule, 0.0, 0.1, 0.05);
+    for (const TimeDerivative kind : {TimeDerivative::Exact, TimeDerivative::Stencil}) {
+        FokkerPlanckOptions options;
+        options.timeDerivative = kind;
+        const FokkerPlanckLoss loss(schedule, matching, options, true);
+        const at::Tensor together = loss.residuals(*network, batch);
+        for (std::int64_t i = 0; i < 3; i++) {
+            const at::Tensor alone = loss.residuals(*network, batch.slice(i, 1));
+            EXPECT_LT(largest(together.narrow(1, i, 1) - alone), 1e-9 * largest(together)) << i;
+        }
+    }
 }
 
 TEST(FokkerPlanckLoss, RefusesBatchesWithoutPerturbationsAndScoreHeads) {
