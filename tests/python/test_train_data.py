@@ -373,6 +373,8 @@ def test_a_mixture_is_continued_and_evaluated(folder, capfd):
 def test_examples_are_understood(path, tmp_path):
     config = train_config.readConfig(path, tmp_path)
     _checkConfig(PROGRAM, config)
+    if config.evaluation is not None:
+        checkEvaluation(config)
     for source in config.sources:
         # Data are here, or there is a script that makes them.
         made = "double_well" in source.array
