@@ -52,7 +52,9 @@ SYSTEMS = {
     "double_well_1d": System("double_well_1d.npy", ALL, 0.005, "make_double_wells.py"),
     "double_well_2d": System("double_well_2d.npy", ALL, 0.005, "make_double_wells.py"),
     "mueller_brown": System("mueller_brown.npy", ALL, 0.005),
-    "alanine_dipeptide": System("alanine_dipeptide_beads.npy", ALL, 0.005),
+    "alanine_dipeptide": System(
+        "alanine_dipeptide_beads.npy", ("diffusion", "two_for_one", "fokker_planck", "both"), 0.005
+    ),
 }
 
 
