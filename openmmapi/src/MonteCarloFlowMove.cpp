@@ -51,6 +51,10 @@ MonteCarloFlowMove::MonteCarloFlowMove(std::shared_ptr<const Proposal> sharedPro
     : proposal(std::move(sharedProposal)) {
     if (proposal == nullptr)
         throw OpenMMException("MonteCarloFlowMove: there is no proposal behind the pointer");
+    if (proposal->getFrame() == Proposal::Frame::Vector)
+        throw OpenMMException("MonteCarloFlowMove: the proposal draws vectors of " +
+                              std::to_string(proposal->getNumCoordinates()) +
+                              " numbers, expected one that draws positions of particles");
     setName("MonteCarloFlowMove");
     setDefaultTemperature(temperature);
     setFrequency(frequency);

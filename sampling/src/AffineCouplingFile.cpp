@@ -58,9 +58,9 @@ std::shared_ptr<const Proposal> AffineCouplingProposal::fromContents(const Propo
     const ModelFile& file = contents.getFile();
     std::vector<std::string> names = {"location", "scale"};
     try {
-        const FrameCoordinates coordinates(contents.getNumParticles(), contents.getFrame());
+        const FrameCoordinates coordinates(contents.getCount(), contents.getFrame());
         const auto d = static_cast<std::size_t>(coordinates.getDimension());
-        Parameters parameters{coordinates.getNumParticles(), coordinates.getFrame(), {}, {}, {}};
+        Parameters parameters{contents.getCount(), coordinates.getFrame(), {}, {}, {}};
         parameters.location = file.readTensor("location", {coordinates.getDimension()});
         parameters.scale = file.readTensor("scale", {coordinates.getDimension()});
         for (std::size_t l = 0; l < numLayers; l++) {

@@ -25,7 +25,7 @@ void requireLength(const std::vector<double>& values, const std::string& what, s
 }
 
 AffineCouplingProposal::Parameters check(AffineCouplingProposal::Parameters p) {
-    const FrameCoordinates coordinates(p.numParticles, p.frame);
+    const FrameCoordinates coordinates(p.count, p.frame);
     const auto d = static_cast<std::size_t>(coordinates.getDimension());
     requireLength(p.location, "location", d);
     requireLength(p.scale, "scale", d);
@@ -67,7 +67,7 @@ struct AffineCouplingProposal::Trace {
 };
 
 AffineCouplingProposal::AffineCouplingProposal(Parameters given)
-    : parameters(check(std::move(given))), coordinates(parameters.numParticles, parameters.frame),
+    : parameters(check(std::move(given))), coordinates(parameters.count, parameters.frame),
       logConstant(-coordinates.getDimension() * halfLogTwoPi - sumOfLogs(parameters.scale)) {}
 
 std::vector<AffineCouplingProposal::Trace> AffineCouplingProposal::makeTraces() const {
@@ -117,7 +117,7 @@ void AffineCouplingProposal::sample(std::uint64_t seed, std::int64_t first, std:
         }
         for (std::size_t j = 0; j < v.size(); j++)
             v[j] = parameters.location[j] + parameters.scale[j] * v[j];
-        coordinates.toPositions(v.data(), positions + i * 3 * getNumParticles());
+        coordinates.toPositions(v.data(), positions + i * getNumCoordinates());
     }
     logDensity(count, positions, density);
 }
@@ -138,7 +138,7 @@ double AffineCouplingProposal::invert(const double* positions, std::vector<Trace
         }
     }
     // The networks bound what they see, so an infinite position need not make the density NaN by itself.
-    if (!std::all_of(positions, positions + 3 * getNumParticles(), [](double x) { return std::isfinite(x); }))
+    if (!std::all_of(positions, positions + getNumCoordinates(), [](double x) { return std::isfinite(x); }))
         return std::numeric_limits<double>::quiet_NaN();
     return logDensity - 0.5 * std::inner_product(v.begin(), v.end(), v.begin(), 0.0);
 }
@@ -147,7 +147,7 @@ void AffineCouplingProposal::logDensity(std::int64_t count, const double* positi
     std::vector<Trace> traces = makeTraces();
     std::vector<double> v(static_cast<std::size_t>(coordinates.getDimension()));
     for (std::int64_t i = 0; i < count; i++)
-        density[i] = invert(positions + i * 3 * getNumParticles(), traces, v);
+        density[i] = invert(positions + i * getNumCoordinates(), traces, v);
 }
 
 void AffineCouplingProposal::propagateGradient(std::size_t l, const Trace& trace,
@@ -178,14 +178,14 @@ void AffineCouplingProposal::logDensityGradient(std::int64_t count, const double
     std::vector<Trace> traces = makeTraces();
     std::vector<double> v(static_cast<std::size_t>(coordinates.getDimension()));
     for (std::int64_t i = 0; i < count; i++) {
-        const double density = invert(positions + i * 3 * getNumParticles(), traces, v);
+        const double density = invert(positions + i * getNumCoordinates(), traces, v);
         for (double& each : v)
             each = std::isfinite(density) ? -each : std::numeric_limits<double>::quiet_NaN();
         for (std::size_t l = 0; l < traces.size(); l++)
             propagateGradient(l, traces[l], v);
         for (std::size_t j = 0; j < v.size(); j++)
             v[j] /= parameters.scale[j];
-        coordinates.toPositions(v.data(), gradient + i * 3 * getNumParticles());
+        coordinates.toPositions(v.data(), gradient + i * getNumCoordinates());
     }
 }
 

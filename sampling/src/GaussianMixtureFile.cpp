@@ -25,6 +25,12 @@ std::vector<std::int64_t> covarianceShape(Covariance covariance, std::int64_t co
     return {components, width, width};
 }
 
+std::vector<std::int64_t> meanShape(const FrameCoordinates& coordinates, std::int64_t components) {
+    if (coordinates.getFrame() == Proposal::Frame::Vector)
+        return {components, coordinates.getNumCoordinates()};
+    return {components, coordinates.getNumParticles(), 3};
+}
+
 Covariance readCovariance(const JsonField& field) {
     const std::string found = field.text(64);
     for (const auto& [word, covariance] : covarianceWords)
@@ -41,11 +47,11 @@ std::string GaussianMixtureProposal::encode() const {
     for (const auto& [word, covariance] : covarianceWords)
         if (covariance == parameters.covariance)
             settings["covariance"] = word;
-    const std::int64_t width = 3 * parameters.numParticles;
+    const std::int64_t width = coordinates.getNumCoordinates();
     return ProposalContents::encode(
         *this, settings,
         {{"weights", {components}, parameters.weights, DType::Float64},
-         {"means", {components, parameters.numParticles, 3}, parameters.means, DType::Float64},
+         {"means", meanShape(coordinates, components), parameters.means, DType::Float64},
          {"covariances", covarianceShape(parameters.covariance, components, width), parameters.covariances,
           DType::Float64}});
 }
@@ -58,16 +64,17 @@ std::shared_ptr<const Proposal> GaussianMixtureProposal::fromContents(const Prop
     contents.allowTensors({"weights", "means", "covariances"});
 
     Parameters parameters;
-    parameters.numParticles = contents.getNumParticles();
+    parameters.count = contents.getCount();
     parameters.frame = contents.getFrame();
     parameters.covariance = readCovariance(settings.field("covariance"));
     const ModelFile& file = contents.getFile();
-    parameters.weights = file.readTensor("weights", {components});
-    parameters.means = file.readTensor("means", {components, parameters.numParticles, 3});
-    parameters.covariances =
-        file.readTensor("covariances", covarianceShape(parameters.covariance, components,
-                                                       std::int64_t(3) * parameters.numParticles));
     try {
+        const FrameCoordinates coordinates(parameters.count, parameters.frame);
+        parameters.weights = file.readTensor("weights", {components});
+        parameters.means = file.readTensor("means", meanShape(coordinates, components));
+        parameters.covariances =
+            file.readTensor("covariances", covarianceShape(parameters.covariance, components,
+                                                           coordinates.getNumCoordinates()));
         return std::make_shared<GaussianMixtureProposal>(std::move(parameters));
     }
     catch (const ShapeError& error) {

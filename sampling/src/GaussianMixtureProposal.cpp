@@ -41,11 +41,11 @@ void requirePositive(const std::vector<double>& values, const char* what) {
 /** @return the parameters with weights that sum to one */
 Parameters check(Parameters p) {
     // Sizes are products of the number of particles, which this checks.
-    const FrameCoordinates coordinates(p.numParticles, p.frame);
+    const FrameCoordinates coordinates(p.count, p.frame);
     const std::size_t components = p.weights.size();
     if (components == 0)
         throw ShapeError(std::string(name) + "weights is empty, expected one number for each component");
-    const std::size_t width = 3 * static_cast<std::size_t>(coordinates.getNumParticles());
+    const std::size_t width = static_cast<std::size_t>(coordinates.getNumCoordinates());
     requireLength(p.weights, "weights", components, "[K]");
     requirePositive(p.weights, "weights");
     requireLength(p.means, "means", components * width, "[K, N, 3]");
@@ -98,11 +98,11 @@ struct GaussianMixtureProposal::Workspace {
 };
 
 GaussianMixtureProposal::GaussianMixtureProposal(Parameters given)
-    : parameters(check(std::move(given))), coordinates(parameters.numParticles, parameters.frame),
+    : parameters(check(std::move(given))), coordinates(parameters.count, parameters.frame),
       factorKind(parameters.covariance) {
     if (factorKind == Covariance::Diagonal && getFrame() == Frame::Centred)
         factorKind = Covariance::Full;
-    const std::size_t width = 3 * static_cast<std::size_t>(parameters.numParticles);
+    const std::size_t width = static_cast<std::size_t>(coordinates.getNumCoordinates());
     if (factorKind == Covariance::Full && parameters.weights.size() * width * width > maxFactorElements)
         throw ShapeError(std::string(name) + std::to_string(parameters.weights.size()) + " matrices of [" +
                          std::to_string(width) + ", " + std::to_string(width) +
@@ -115,8 +115,9 @@ GaussianMixtureProposal::Component GaussianMixtureProposal::makeComponent(std::s
     const auto d = static_cast<std::size_t>(coordinates.getDimension());
     Component component;
     component.mean.resize(d);
-    coordinates.toCoordinates(&parameters.means[k * 3 * static_cast<std::size_t>(parameters.numParticles)],
-                              component.mean.data());
+    coordinates.toCoordinates(
+        &parameters.means[k * static_cast<std::size_t>(coordinates.getNumCoordinates())],
+        component.mean.data());
     component.factor = factorize(k);
     component.logWeight = std::log(parameters.weights[k]);
     component.logScale = component.logWeight - static_cast<double>(d) * halfLogTwoPi;
@@ -130,7 +131,7 @@ GaussianMixtureProposal::Component GaussianMixtureProposal::makeComponent(std::s
 
 std::vector<double> GaussianMixtureProposal::factorize(std::size_t k) const {
     const auto d = static_cast<std::size_t>(coordinates.getDimension());
-    const std::size_t width = 3 * static_cast<std::size_t>(parameters.numParticles);
+    const std::size_t width = static_cast<std::size_t>(coordinates.getNumCoordinates());
     if (factorKind == Covariance::Isotropic)
         return {std::sqrt(parameters.covariances[k])};
     std::vector<double> factor;
@@ -235,7 +236,7 @@ void GaussianMixtureProposal::sample(std::uint64_t seed, std::int64_t first, std
         scale(components[k], y.data());
         for (std::size_t j = 0; j < d; j++)
             y[j] += components[k].mean[j];
-        coordinates.toPositions(y.data(), positions + i * 3 * getNumParticles());
+        coordinates.toPositions(y.data(), positions + i * getNumCoordinates());
     }
     logDensity(count, positions, density);
 }
@@ -251,7 +252,7 @@ double GaussianMixtureProposal::evaluate(const double* positions, Workspace& wor
         work.terms[k] = components[k].logScale - 0.5 * std::inner_product(z.begin(), z.end(), z.begin(), 0.0);
     }
     // A position that is not finite makes every term NaN or minus infinity.
-    if (!std::all_of(positions, positions + 3 * getNumParticles(), [](double x) { return std::isfinite(x); }))
+    if (!std::all_of(positions, positions + getNumCoordinates(), [](double x) { return std::isfinite(x); }))
         return std::numeric_limits<double>::quiet_NaN();
     const double most = *std::max_element(work.terms.begin(), work.terms.end());
     if (!std::isfinite(most))
@@ -265,7 +266,7 @@ double GaussianMixtureProposal::evaluate(const double* positions, Workspace& wor
 void GaussianMixtureProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
     Workspace work(components.size(), static_cast<std::size_t>(coordinates.getDimension()));
     for (std::int64_t i = 0; i < count; i++)
-        density[i] = evaluate(positions + i * 3 * getNumParticles(), work);
+        density[i] = evaluate(positions + i * getNumCoordinates(), work);
 }
 
 void GaussianMixtureProposal::logDensityGradient(std::int64_t count, const double* positions,
@@ -274,7 +275,7 @@ void GaussianMixtureProposal::logDensityGradient(std::int64_t count, const doubl
     Workspace work(components.size(), d);
     std::vector<double> sum(d);
     for (std::int64_t i = 0; i < count; i++) {
-        const double density = evaluate(positions + i * 3 * getNumParticles(), work);
+        const double density = evaluate(positions + i * getNumCoordinates(), work);
         std::fill(sum.begin(), sum.end(), 0.0);
         for (std::size_t k = 0; k < components.size(); k++) {
             const double share = std::exp(work.terms[k] - density);
@@ -282,7 +283,7 @@ void GaussianMixtureProposal::logDensityGradient(std::int64_t count, const doubl
             for (std::size_t j = 0; j < d; j++)
                 sum[j] -= share * work.z[k][j];
         }
-        coordinates.toPositions(sum.data(), gradient + i * 3 * getNumParticles());
+        coordinates.toPositions(sum.data(), gradient + i * getNumCoordinates());
     }
 }
 

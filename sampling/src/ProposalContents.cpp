@@ -14,7 +14,9 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kind = "proposal";
-constexpr int maxParticles = 4096;
+/** In the order of Proposal::Frame. */
+constexpr const char* frames[] = {"absolute", "centred", "vector"};
+constexpr int maxCount = 4096;
 constexpr std::size_t maxWord = 64;
 
 void checkKind(const JsonField& root) {
@@ -34,9 +36,10 @@ void checkVersion(const JsonField& field) {
 
 Proposal::Frame readFrame(const JsonField& field) {
     const std::string word = field.text(maxWord);
-    if (word != "absolute" && word != "centred")
-        field.failExpecting("'absolute' or 'centred'");
-    return word == "centred" ? Proposal::Frame::Centred : Proposal::Frame::Absolute;
+    for (std::size_t k = 0; k < std::size(frames); k++)
+        if (word == frames[k])
+            return static_cast<Proposal::Frame>(k);
+    field.failExpecting("'absolute', 'centred' or 'vector'");
 }
 
 } // namespace
@@ -54,7 +57,7 @@ ProposalContents::ProposalContents(ModelFile given) : file(std::move(given)) {
                                                   "frame", "settings",       "provenance"};
     root.requireFields(fields);
     family = root.field("family").text(maxWord);
-    numParticles = static_cast<int>(root.field("count").integer(1, maxParticles));
+    count = static_cast<int>(root.field("count").integer(1, maxCount));
     frame = readFrame(root.field("frame"));
     for (const char* name : {"settings", "provenance"})
         if (!document[name].is_object())
@@ -73,14 +76,15 @@ void ProposalContents::fail(const std::string& what) const {
 
 std::string ProposalContents::encode(const Proposal& proposal, const json& settings,
                                      const std::vector<NamedTensor>& tensors) {
-    const json document = {
-        {"kind", kind},
-        {"format_version", currentVersion},
-        {"family", proposal.getFamily()},
-        {"count", proposal.getNumParticles()},
-        {"frame", proposal.getFrame() == Proposal::Frame::Centred ? "centred" : "absolute"},
-        {"settings", settings},
-        {"provenance", json::object()}};
+    const json document = {{"kind", kind},
+                           {"format_version", currentVersion},
+                           {"family", proposal.getFamily()},
+                           {"count", proposal.getFrame() == Proposal::Frame::Vector
+                                         ? proposal.getNumCoordinates()
+                                         : proposal.getNumParticles()},
+                           {"frame", frames[static_cast<int>(proposal.getFrame())]},
+                           {"settings", settings},
+                           {"provenance", json::object()}};
     const std::vector<std::uint8_t> bytes = ModelFile::encode(document.dump(), tensors);
     return {bytes.begin(), bytes.end()};
 }

@@ -24,7 +24,8 @@ public:
 
     const ModelFile& getFile() const { return file; }
     const std::string& getFamily() const { return family; }
-    int getNumParticles() const { return numParticles; }
+    /** @return N, or d in the frame Vector */
+    int getCount() const { return count; }
     Proposal::Frame getFrame() const { return frame; }
     /** @return the family's own object in the document */
     JsonField getSettings() const { return {document["settings"], file.getOrigin(), "settings"}; }
@@ -42,7 +43,7 @@ private:
     ModelFile file;
     nlohmann::json document;
     std::string family;
-    int numParticles = 0;
+    int count = 0;
     Proposal::Frame frame = Proposal::Frame::Absolute;
 };
 

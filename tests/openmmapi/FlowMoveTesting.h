@@ -19,7 +19,7 @@ constexpr double kT = gasConstant * temperature;
 inline std::shared_ptr<const Proposal> makeGaussian(int numParticles, Proposal::Frame frame, double variance,
                                                     std::vector<double> mean = {}) {
     GaussianMixtureProposal::Parameters parameters;
-    parameters.numParticles = numParticles;
+    parameters.count = numParticles;
     parameters.frame = frame;
     parameters.weights = {1.0};
     parameters.means = mean.empty() ? std::vector<double>(3 * numParticles) : std::move(mean);
@@ -30,7 +30,7 @@ inline std::shared_ptr<const Proposal> makeGaussian(int numParticles, Proposal::
 /** @return two normal distributions of one particle at x = -0.3 and 0.3 nm, with unequal weights */
 inline std::shared_ptr<const Proposal> makeTwoWells() {
     GaussianMixtureProposal::Parameters parameters;
-    parameters.numParticles = 1;
+    parameters.count = 1;
     parameters.weights = {0.65, 0.35};
     parameters.means = {-0.3, 0.02, 0, 0.3, 0, 0.01};
     parameters.covariances = {0.0036, 0.003};

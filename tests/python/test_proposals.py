@@ -18,7 +18,7 @@ FULL = np.array([a @ a.T + 0.1 * np.eye(12) for a in 0.1 * RANDOM.normal(size=(2
 
 def flow(frame="absolute", count=2, hidden=4):
     random = np.random.default_rng(8)
-    d = 3 * count - 3 * (frame == "centred")
+    d = count if frame == "vector" else 3 * count - 3 * (frame == "centred")
     layers = []
     for index in range(3):
         kept = (d + 1 - index % 2) // 2
@@ -62,6 +62,27 @@ def test_covariancesMayHaveSeveralShapes(covariances):
     np.testing.assert_allclose(whole.logDensity(x), logDensity, rtol=1e-12)
 
 
+def test_vectorsHaveNoParticlesAndNoUnits(tmp_path):
+    means, variances = RANDOM.normal(size=(2, 5)), RANDOM.uniform(0.5, 1, size=(2, 5))
+    proposal = openmmscore.GaussianMixtureProposal([1, 3], means, variances, "vector")
+    x, logDensity = proposal.sample(20, seed=3)
+    assert x.shape == (20, 5) and (proposal.numParticles, proposal.numCoordinates) == (0, 5)
+    assert "5 dimensions" in repr(proposal)
+    parts = [multivariate_normal(m, v).pdf(x) for m, v in zip(means, variances, strict=True)]
+    np.testing.assert_allclose(logDensity, np.log(0.25 * parts[0] + 0.75 * parts[1]), rtol=1e-10)
+    proposal.save(tmp_path / "vectors.safetensors")
+    again = openmmscore.loadProposal(tmp_path / "vectors.safetensors")
+    np.testing.assert_array_equal(again.logDensityGradient(x), proposal.logDensityGradient(x))
+    assert (again.frame, again.sample(0)[0].shape) == ("vector", (0, 5))
+    fitted = openmmscore.GaussianMixtureProposal.fit(x, 2, covariance="diagonal", frame="vector")
+    assert fitted.logDensity(x).mean() > logDensity.mean()
+    for wrong in (x[:, :4], x[:, :, None], x * unit.nanometer):
+        with pytest.raises(openmm.OpenMMException, match="positions must"):
+            proposal.logDensity(wrong)
+    with pytest.raises(openmm.OpenMMException, match="draws vectors of 5 numbers, expected one that draws"):
+        openmmscore.MonteCarloFlowMove(proposal, 300 * unit.kelvin, 10)
+
+
 def test_lengthsMayHaveUnits():
     plain = openmmscore.GaussianMixtureProposal(None, MEANS, 0.04)
     angstrom = openmmscore.GaussianMixtureProposal(None, 10 * MEANS * unit.angstrom, 4 * unit.angstrom**2)
@@ -94,6 +115,13 @@ def test_filesAndPicklesGiveAnEqualProposal(tmp_path, frame):
             )
             for mine, its in zip(proposal.sample(5, 1, 2), again.sample(5, 1, 2), strict=True):
                 np.testing.assert_array_equal(mine, its)
+
+
+def test_flowsOfVectorsAreDrawnWithTheDensityTheyHave():
+    proposal = flow("vector", 3)
+    x, logDensity = proposal.sample(5)
+    assert x.shape == (5, 3)
+    np.testing.assert_array_equal(proposal.logDensity(x), logDensity)
 
 
 def test_samplesDoNotDependOnPieces():

@@ -39,7 +39,7 @@ inline GaussianMixtureProposal::Parameters mixture(int numParticles, std::size_t
     Filler filler;
     const std::size_t width = 3 * static_cast<std::size_t>(numParticles);
     GaussianMixtureProposal::Parameters p;
-    p.numParticles = numParticles;
+    p.count = numParticles;
     p.frame = frame;
     p.weights = anyNumbers(filler, components, 0.5, 1);
     p.means = anyNumbers(filler, components * width, 0.2);
@@ -60,7 +60,7 @@ inline AffineCouplingProposal::Parameters coupling(int numParticles, std::size_t
     const FrameCoordinates coordinates(numParticles, frame);
     const auto d = static_cast<std::size_t>(coordinates.getDimension());
     AffineCouplingProposal::Parameters p;
-    p.numParticles = numParticles;
+    p.count = numParticles;
     p.frame = frame;
     p.location = anyNumbers(filler, d, 0.1);
     p.scale = anyNumbers(filler, d, 0.03, 0.1);

@@ -265,7 +265,7 @@ TEST(GaussianMixtureProposal, SaysWhatIsWrongWithItsParameters) {
     expect([](auto& p) { p.covariances[36] = -1; }, "covariance matrix 1 is not positive definite");
     expect([](auto& p) { p.covariances.pop_back(); },
            "covariances holds 71 numbers, expected 72 ([K, 3N, 3N])");
-    expect([](auto& p) { p.numParticles = 0; }, "the number of particles is 0, expected 1 to 4096");
+    expect([](auto& p) { p.count = 0; }, "the number of particles is 0, expected 1 to 4096");
     expect(
         [](auto& p) {
             p = mixture(1, 1, Covariance::Isotropic);

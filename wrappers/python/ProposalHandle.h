@@ -26,7 +26,9 @@ public:
     std::string getFamily() const { return proposal->getFamily(); }
     int getNumParticles() const { return proposal->getNumParticles(); }
     /** @return whether the frame is Centred */
-    bool isCentred() const { return proposal->getFrame() == Proposal::Frame::Centred; }
+    int getNumCoordinates() const { return proposal->getNumCoordinates(); }
+    /** @return 0 absolute, 1 centred, 2 vector */
+    int getFrame() const { return static_cast<int>(proposal->getFrame()); }
     bool hasGradient() const { return proposal->hasGradient(); }
     /** @return the bytes of a file that holds this proposal */
     std::vector<std::uint8_t> encode() const;

@@ -23,7 +23,8 @@ public:
 
     std::string getFamily() const;
     int getNumParticles() const;
-    bool isCentred() const;
+    int getNumCoordinates() const;
+    int getFrame() const;
     bool hasGradient() const;
     std::vector<std::uint8_t> encode() const;
     void save(const std::string& path) const;

@@ -34,7 +34,8 @@ public:
         std::vector<double> shiftWeight, shiftBias;
     };
     struct Parameters {
-        int numParticles = 0;
+        /** N, or d in the frame Vector. */
+        int count = 0;
         Frame frame = Frame::Absolute;
         std::vector<Layer> layers;
         /** [d] in nm. */
@@ -48,6 +49,7 @@ public:
 
     int getNumParticles() const override { return coordinates.getNumParticles(); }
     Frame getFrame() const override { return coordinates.getFrame(); }
+    int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "affine-coupling"; }
     bool hasGradient() const override { return true; }
     const Parameters& getParameters() const { return parameters; }

@@ -13,23 +13,30 @@ namespace OpenMMScore {
  *     Absolute   y = x, d = 3 N
  *     Centred    d = 3 N - 3: for each axis, y_k = (x_0 + ... + x_(k-1) - k x_k) / sqrt(k (k + 1)) for
  *                k = 1 ... N - 1 (Helmert's matrix). y does not depend on the centroid of x
+ *     Vector     y = x, any d
  *
  * The rows of B are orthonormal, so a density of y is the density of x in the sense of Proposal, without a
  * Jacobian. Coordinates lie particle by particle: [N, 3] or [N - 1, 3].
  */
 class FrameCoordinates {
 public:
-    /** @throws ShapeError  unless N is 1 or more, or 2 or more when centred, and at most 4096 */
-    FrameCoordinates(int numParticles, Proposal::Frame frame);
+    /**
+     * @param count  N, or d in the frame Vector
+     * @throws ShapeError  unless it is 1 or more, or 2 or more when centred, and at most 4096
+     */
+    FrameCoordinates(int count, Proposal::Frame frame);
 
-    int getNumParticles() const { return numParticles; }
+    /** @return N; 0 in the frame Vector */
+    int getNumParticles() const { return frame == Proposal::Frame::Vector ? 0 : count; }
+    /** @return how many numbers x has: 3 N, or d in the frame Vector */
+    int getNumCoordinates() const { return frame == Proposal::Frame::Vector ? count : 3 * count; }
     Proposal::Frame getFrame() const { return frame; }
     /** @return d */
     int getDimension() const {
-        return frame == Proposal::Frame::Centred ? 3 * numParticles - 3 : 3 * numParticles;
+        return frame == Proposal::Frame::Centred ? 3 * count - 3 : getNumCoordinates();
     }
     /**
-     * @param x  [N, 3]
+     * @param x  [N, 3], or [d]; so below
      * @param y  written: [d], B x; may not overlap x
      */
     void toCoordinates(const double* x, double* y) const;
@@ -42,7 +49,7 @@ public:
     void toPositions(const double* y, double* x) const;
 
 private:
-    int numParticles;
+    int count;
     Proposal::Frame frame;
 };
 

@@ -22,11 +22,12 @@ public:
     enum class Covariance { Isotropic, Diagonal, Full };
 
     struct Parameters {
-        int numParticles = 0;
+        /** N, or d in the frame Vector. */
+        int count = 0;
         Frame frame = Frame::Absolute;
         /** [K]: positive; divided by their sum. */
         std::vector<double> weights;
-        /** [K, N, 3] in nm. */
+        /** [K, N, 3] in nm, or [K, d] in the frame Vector; d takes the place of 3N below as well. */
         std::vector<double> means;
         Covariance covariance = Covariance::Isotropic;
         /** In nm^2. Isotropic: [K]. Diagonal: [K, 3N]. Full: [K, 3N, 3N], symmetric, positive definite. */
@@ -41,6 +42,7 @@ public:
 
     int getNumParticles() const override { return coordinates.getNumParticles(); }
     Frame getFrame() const override { return coordinates.getFrame(); }
+    int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "gaussian-mixture"; }
     bool hasGradient() const override { return true; }
     /** @return weights divided by their sum, and the rest as it was given */

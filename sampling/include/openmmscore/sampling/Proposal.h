@@ -18,17 +18,22 @@ namespace OpenMMScore {
  *     Centred    d = 3 N - 3  of the positions relative to their centroid, all orientations alike included.
  *                             Volume is measured in the subspace of zero centroid with the metric of R^3N.
  *                             Samples have a centroid of zero; logDensity() ignores the centroid
+ *     Vector     d numbers    that are no positions: torsions, or the coordinates of a model in any number of
+ *                             dimensions. There are no particles; wherever positions are spoken of, these
+ *                             are meant, [samples, d], in units of their own
  *
  * An object does not change once it is made, and all methods may be called from several threads at once.
  */
 class Proposal {
 public:
-    enum class Frame { Absolute, Centred };
+    enum class Frame { Absolute, Centred, Vector };
 
     virtual ~Proposal() = default;
-    /** @return N */
+    /** @return N; 0 in the frame Vector */
     virtual int getNumParticles() const = 0;
     virtual Frame getFrame() const { return Frame::Absolute; }
+    /** @return how many numbers make a sample: 3 N, or d in the frame Vector */
+    virtual int getNumCoordinates() const { return 3 * getNumParticles(); }
     /** @return one word for people and files, for example "gaussian-mixture" */
     virtual std::string getFamily() const = 0;
     /** @return whether logDensityGradient() works */
@@ -38,7 +43,7 @@ public:
      * (seed, i), so it does not matter in which pieces, in which order or on which thread a sequence is
      * drawn.
      *
-     * @param positions   written: [count, N, 3]
+     * @param positions   written: [count, N, 3], or [count, d] in the frame Vector; so below
      * @param logDensity  written: [count]; the density with which each was drawn
      */
     virtual void sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* positions,

@@ -16,6 +16,8 @@ and, where they are asked for,
     numParticles, frame, family
         as in ``Proposal``; frame is "absolute" unless there is one
 
+A proposal whose frame is "vector" draws [n,d] plain numbers instead of positions.
+
 A ``MonteCarloFlowMove`` runs inside a simulation and needs a ``Proposal`` of this package.
 """
 
@@ -34,7 +36,7 @@ from openmm import unit
 from .. import modelfile
 from ..plugin import _ProposalHandle
 
-_FRAMES = ("absolute", "centred")
+_FRAMES = ("absolute", "centred", "vector")
 
 
 class Proposal:
@@ -42,6 +44,7 @@ class Proposal:
 
     Positions are [n,N,3] in nm. The frame says what the density belongs to: "absolute" means positions as
     they stand (3N dimensions), "centred" means positions relative to their centroid (3N - 3 dimensions).
+    "vector" means that there are no particles: samples are d plain numbers, [n,d], such as torsions.
     An object never changes, and several threads may use it at once.
     """
 
@@ -52,12 +55,22 @@ class Proposal:
         return (_restore, (type(self), self.encode()))
 
     def __repr__(self) -> str:
-        return f"<openmmscore.Proposal {self.family}: {self.numParticles} particles, {self.frame}>"
+        size = (
+            f"{self.numCoordinates} dimensions"
+            if self.frame == "vector"
+            else f"{self.numParticles} particles, {self.frame}"
+        )
+        return f"<openmmscore.Proposal {self.family}: {size}>"
 
     @property
     def numParticles(self) -> int:
-        """N."""
+        """N; 0 if the frame is "vector"."""
         return self._handle.getNumParticles()
+
+    @property
+    def numCoordinates(self) -> int:
+        """How many numbers make a sample: 3N, or d if the frame is "vector"."""
+        return self._handle.getNumCoordinates()
 
     @property
     def family(self) -> str:
@@ -66,8 +79,8 @@ class Proposal:
 
     @property
     def frame(self) -> str:
-        """ "absolute" or "centred"."""
-        return _FRAMES[self._handle.isCentred()]
+        """ "absolute", "centred" or "vector"."""
+        return _FRAMES[self._handle.getFrame()]
 
     @property
     def hasDensity(self) -> bool:
@@ -94,13 +107,13 @@ class Proposal:
         Returns
         -------
         positions : array of float64, shape [n,N,3]
-            in nm
+            in nm; [n,d] if the frame is "vector"
         logDensity : array of float64, shape [n]
             natural logarithm of the density with which each was drawn
         """
         n = _integer(n, "n", 2**48)
         seed, first = _integer(seed, "seed", 2**64 - 1), _integer(first, "first", 2**62)
-        positions = np.empty((n, self.numParticles, 3))
+        positions = np.empty((n, *self._shape))
         density = np.empty(n)
         self._handle.sample(seed, first, n, positions.ctypes.data, density.ctypes.data)
         return positions, density
@@ -134,12 +147,16 @@ class Proposal:
         self._handle.save(os.path.abspath(os.fsdecode(os.fspath(path))))
 
     def _positions(self, positions: ArrayLike) -> np.ndarray:
-        array = np.ascontiguousarray(_plain(positions, unit.nanometer, "positions"))
-        if array.ndim != 3 or array.shape[1:] != (self.numParticles, 3):
-            raise openmm.OpenMMException(
-                f"Proposal: positions must have the shape [n,{self.numParticles},3], got {list(array.shape)}"
-            )
+        expected = None if self.frame == "vector" else unit.nanometer
+        array = np.ascontiguousarray(_plain(positions, expected, "positions"))
+        if array.ndim != 1 + len(self._shape) or array.shape[1:] != self._shape:
+            shape = ",".join(map(str, self._shape))
+            raise _wrong(f"positions must have the shape [n,{shape}], got {list(array.shape)}")
         return array
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.numCoordinates,) if self.frame == "vector" else (self.numParticles, 3)
 
 
 class GaussianMixtureProposal(Proposal):
@@ -150,11 +167,11 @@ class GaussianMixtureProposal(Proposal):
     weights : array, shape [K], or None
         positive; divided by their sum. None means equal ones
     means : array or Quantity, shape [K,N,3]
-        in nm
+        in nm; [K,d], without a unit, if the frame is "vector" (d then takes the place of 3N below)
     covariances : array or Quantity
         in nm^2. One variance for each component, [K], or one number for all; or the diagonals, [K,3N] or
         [K,N,3]; or whole matrices, [K,3N,3N]
-    frame : {"absolute", "centred"}
+    frame : {"absolute", "centred", "vector"}
         with "centred" it is the distribution of x minus its centroid, in 3N - 3 dimensions
 
     Raises
@@ -171,19 +188,17 @@ class GaussianMixtureProposal(Proposal):
     def __init__(
         self, weights: ArrayLike | None, means: ArrayLike, covariances: ArrayLike, frame: str = "absolute"
     ):
-        means = _plain(means, unit.nanometer, "means")
-        if means.ndim != 3 or means.shape[2] != 3 or means.size == 0:
-            raise _wrong(f"means must have the shape [K,N,3], got {list(means.shape)}")
-        count, width = len(means), 3 * means.shape[1]
+        means = _samples(means, frame, "means", "K")
+        count, width = len(means), means[0].size
         weights = np.ones(count) if weights is None else _plain(weights, None, "weights")
         if weights.shape != (count,):
             raise _wrong(
                 f"weights must have the shape [{count}], as there are means, got {list(weights.shape)}"
             )
-        kind, covariances = _covariances(covariances, count, width)
+        kind, covariances = _covariances(covariances, count, width, frame)
         self._handle = _build(
             "gaussian-mixture",
-            width // 3,
+            means.shape[1],
             frame,
             {"components": count, "covariance": kind},
             {"weights": weights, "means": means, "covariances": covariances},
@@ -203,7 +218,7 @@ class GaussianMixtureProposal(Proposal):
 
         Parameters
         ----------
-        positions : array or Quantity, shape [n,N,3]
+        positions : array or Quantity, shape [n,N,3], or [n,d] if the frame is "vector"
             samples in nm, equally weighted. For the frame "centred" their centroids are removed; align
             orientations yourself if the mixture shall not have to cover all of them
         numComponents : int
@@ -211,8 +226,8 @@ class GaussianMixtureProposal(Proposal):
         seed : int
             of the choice of the samples from which the means start
         covariance : {"isotropic", "diagonal", "full"}
-            what is fitted for each component; "diagonal" is for the frame "absolute" only
-        frame : {"absolute", "centred"}
+            what is fitted for each component; "diagonal" is not for the frame "centred"
+        frame : {"absolute", "centred", "vector"}
         maxIterations : int
             it ends earlier when the mean log density gains less than 1e-6
 
@@ -222,9 +237,9 @@ class GaussianMixtureProposal(Proposal):
         """
         from .mixturefit import fitMixture
 
-        array = _plain(positions, unit.nanometer, "positions")
-        if array.ndim != 3 or array.shape[2] != 3 or not np.isfinite(array).all():
-            raise _wrong(f"positions must be finite and have the shape [n,N,3], got {list(array.shape)}")
+        array = _samples(positions, frame, "positions", "n")
+        if not np.isfinite(array).all():
+            raise _wrong("positions to fit must be finite")
         return cls(
             *fitMixture(
                 cls,
@@ -253,7 +268,7 @@ class AffineCouplingProposal(Proposal):
         "shift.weight" (T), "shift.bias" (t); matrices are [out, in]
     location, scale : array or Quantity, shape [d]
         in nm; d is 3N, or 3N - 3 if centred
-    frame : {"absolute", "centred"}
+    frame : {"absolute", "centred", "vector"}
     """
 
     def __init__(
@@ -264,14 +279,15 @@ class AffineCouplingProposal(Proposal):
         frame: str = "absolute",
     ):
         tensors = {
-            "location": _plain(location, unit.nanometer, "location"),
-            "scale": _plain(scale, unit.nanometer, "scale"),
+            "location": _plain(location, _lengthUnit(frame), "location"),
+            "scale": _plain(scale, _lengthUnit(frame), "scale"),
         }
         for index, layer in enumerate(layers):
             for name, values in layer.items():
                 tensors[f"layers.{index}.{name}"] = _plain(values, None, name)
         hidden = [np.size(layer.get("hidden.bias", ())) for layer in layers]
-        count = tensors["location"].size // 3 + (frame == "centred")
+        size = tensors["location"].size
+        count = size if frame == "vector" else size // 3 + (frame == "centred")
         self._handle = _build("affine-coupling", count, frame, {"hidden": hidden}, tensors)
 
 
@@ -296,8 +312,7 @@ def _build(
     family: str, count: int, frame: str, settings: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> _ProposalHandle:
     """A file in memory, read as any other: what it must satisfy is said in one place only."""
-    if frame not in _FRAMES:
-        raise _wrong(f"frame must be 'absolute' or 'centred', got {frame!r:.40}")
+    _checkFrame(frame)
     document = {
         "kind": "proposal",
         "format_version": 1,
@@ -315,8 +330,29 @@ def _build(
         raise openmm.OpenMMException(str(error).removeprefix("arguments: ")) from None
 
 
-def _covariances(values: ArrayLike, count: int, width: int) -> tuple[str, np.ndarray]:
-    array = _plain(values, unit.nanometer**2, "covariances")
+def _checkFrame(frame: str) -> None:
+    if frame not in _FRAMES:
+        raise _wrong(f"frame must be one of {', '.join(map(repr, _FRAMES))}, got {frame!r:.40}")
+
+
+def _lengthUnit(frame: str) -> unit.Unit | None:
+    return None if frame == "vector" else unit.nanometer
+
+
+def _samples(values: ArrayLike, frame: str, name: str, count: str) -> np.ndarray:
+    """Numbers [n,N,3] in nm or, of vectors, [n,d]."""
+    _checkFrame(frame)
+    array = _plain(values, _lengthUnit(frame), name)
+    vector = frame == "vector"
+    if array.ndim != (2 if vector else 3) or (not vector and array.shape[2] != 3) or array.size == 0:
+        raise _wrong(
+            f"{name} must have the shape [{count},{'d' if vector else 'N,3'}], got {list(array.shape)}"
+        )
+    return array
+
+
+def _covariances(values: ArrayLike, count: int, width: int, frame: str) -> tuple[str, np.ndarray]:
+    array = _plain(values, None if frame == "vector" else unit.nanometer**2, "covariances")
     if array.shape in ((), (count,)):
         return "isotropic", np.full(count, array) if array.ndim == 0 else array
     if array.shape in ((count, width), (count, width // 3, 3)):
