@@ -29,7 +29,7 @@ void Checkpoint::write(const std::string& path) const {
                                      {"skipped", skipped},
                                      {"skipped_in_row", skippedInRow},
                                      {"elapsed_seconds", elapsedSeconds},
-                                     {"loss_sum", {lossSum.scoreMatching, lossSum.fokkerPlanck}},
+                                     {"loss_sum", {lossSum.main, lossSum.penalty}},
                                      {"loss_count", lossCount},
                                      {"updates", optimizer.updates},
                                      {"config", nlohmann::json::parse(config)},
@@ -56,8 +56,8 @@ Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
         document.at("skipped").get_to(result.skipped);
         document.at("skipped_in_row").get_to(result.skippedInRow);
         document.at("elapsed_seconds").get_to(result.elapsedSeconds);
-        document.at("loss_sum").at(0).get_to(result.lossSum.scoreMatching);
-        document.at("loss_sum").at(1).get_to(result.lossSum.fokkerPlanck);
+        document.at("loss_sum").at(0).get_to(result.lossSum.main);
+        document.at("loss_sum").at(1).get_to(result.lossSum.penalty);
         document.at("loss_count").get_to(result.lossCount);
         document.at("updates").get_to(result.optimizer.updates);
         document.at("data_sha256").get_to(result.dataSha256);

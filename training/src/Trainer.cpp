@@ -8,7 +8,8 @@
 #include "Device.h"
 #include "ModelAssembly.h"
 #include "ProcessGroup.h"
-#include "StageTrainer.h"
+#include "TrainingLoop.h"
+#include "TrainingTask.h"
 #include "WorkerPool.h"
 #include "openmmscore/models/Error.h"
 
@@ -54,7 +55,7 @@ private:
     TrainingConfig config;
     std::unique_ptr<ProcessGroup> group;
     at::TensorOptions options;
-    TrainingSet data;
+    std::unique_ptr<TrainingTask> task;
     WorkerPool workers;
     Start start;
     std::vector<std::size_t> stages;
@@ -62,7 +63,7 @@ private:
 
 Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
     : config(runConfig), group(ProcessGroup::fromEnvironment()),
-      options(tensorOptions(config.training, *group)), data(config, options),
+      options(tensorOptions(config.training, *group)), task(TrainingTask::create(config, options)),
       workers(chooseThreads(config.training, options, *group)), start(startKind) {
     if (stage >= static_cast<int>(config.stages.size()))
         throw Error("there is no stage " + std::to_string(stage) + ": the run has " +
@@ -74,7 +75,7 @@ Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
     const std::int64_t asked = config.totalSteps;
     if (stage >= 0)
         config.totalSteps = 0;
-    config.resolveSteps(data.getNumTrainingFrames());
+    config.resolveSteps(task->getNumTrainingFrames());
     if (stage >= 0 && asked > 0)
         config.stages[stage].steps = asked;
     for (const StageConfig& settings : config.stages)
@@ -128,14 +129,15 @@ void Trainer::Impl::writeModel() const {
 
 bool Trainer::Impl::run(const std::function<bool()>& stopRequested) {
     for (std::size_t k : stages) {
-        StageTrainer trainer(config, k, data, workers, *group, options, filesOf(k));
+        const std::unique_ptr<Objective> objective = task->objective(config, k);
+        TrainingLoop loop(config, k, *objective, workers, *group, filesOf(k));
         if (start == Start::Resume && fs::exists(filesOf(k).checkpoint))
-            trainer.resume();
+            loop.resume();
         else
-            trainer.start();
-        if (!trainer.run(stopRequested, [this] { writeModel(); }))
+            loop.start();
+        if (!loop.run(stopRequested, [this] { writeModel(); }))
             return false;
-        if (trainer.wasStopped() && k != stages.back())
+        if (loop.wasStopped() && k != stages.back())
             return false;
     }
     return true;

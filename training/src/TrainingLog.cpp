@@ -54,9 +54,9 @@ void TrainingLog::write(const TrainingStatus& status) {
         if (!losses)
             return;
         entry[prefix + "loss"] = losses->total();
-        if (status.hasFokkerPlanck) {
-            entry[prefix + "score_matching_loss"] = losses->scoreMatching;
-            entry[prefix + "fokker_planck_loss"] = losses->fokkerPlanck;
+        if (status.names.hasPenalty()) {
+            entry[prefix + status.names.main + "_loss"] = losses->main;
+            entry[prefix + status.names.penalty + "_loss"] = losses->penalty;
         }
     };
     add("", status.losses);
@@ -93,8 +93,10 @@ void TrainingLog::showProgress(const TrainingStatus& status, bool force) {
     append("%lld", static_cast<long long>(status.steps));
     if (status.losses)
         append("  loss %.5f", status.losses->total());
-    if (status.losses && status.hasFokkerPlanck)
-        append(" (Fokker-Planck %.5f)", status.losses->fokkerPlanck);
+    if (status.losses && status.names.hasPenalty()) {
+        append(" (%s ", status.names.penaltyTitle.c_str());
+        append("%.5f)", status.losses->penalty);
+    }
     if (status.validationLosses)
         append("  validation %.5f", status.validationLosses->total());
     append("  %.1f steps/s", status.stepsPerSecond);

@@ -19,7 +19,7 @@ struct TrainingStatus {
     /** Means over the steps since the last line; absent if all of them were left out. */
     std::optional<Losses> losses;
     std::optional<Losses> validationLosses;
-    bool hasFokkerPlanck = false;
+    LossNames names;
     double learningRate = 0.0, stepsPerSecond = 0.0, elapsedSeconds = 0.0;
 };
 

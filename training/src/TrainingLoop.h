@@ -1,21 +1,20 @@
-#ifndef OPENMMSCORE_TRAINING_STAGETRAINER_H_
-#define OPENMMSCORE_TRAINING_STAGETRAINER_H_
+#ifndef OPENMMSCORE_TRAINING_TRAININGLOOP_H_
+#define OPENMMSCORE_TRAINING_TRAININGLOOP_H_
 
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "Checkpoint.h"
+#include "Objective.h"
 #include "Optimizer.h"
 #include "ProcessGroup.h"
 #include "TrainingLog.h"
 #include "WorkerPool.h"
-#include "openmmscore/training/DenoisingScoreMatchingLoss.h"
 #include "openmmscore/training/ExponentialMovingAverage.h"
-#include "openmmscore/training/FokkerPlanckLoss.h"
-#include "openmmscore/training/TrainingSet.h"
+#include "openmmscore/training/TrainingConfig.h"
 
 namespace OpenMMScore {
 
@@ -26,19 +25,23 @@ struct StageFiles {
     std::string checkpoint, log;
 };
 
-/** Trains one expert of a model: takes steps, validates, keeps the log, writes checkpoints. */
-class StageTrainer {
+/**
+ * Minimises an objective: takes steps, averages, validates, keeps the log, writes checkpoints. A batch is cut
+ * into parts that threads and processes share.
+ */
+class TrainingLoop {
 public:
     /**
-     * @param config  with space, count and length scale known and steps resolved; must outlive this object,
-     * like data, workers and group
-     * @param stage   which of its experts
+     * @param config  with steps resolved; must outlive this object, like objective, workers and group
+     * @param stage   whose settings count
+     */
+    TrainingLoop(const TrainingConfig& config, std::size_t stage, Objective& objective, WorkerPool& workers,
+                 const ProcessGroup& group, StageFiles files);
+    /**
+     * Begin anew.
+     *
      * @throws Error  if a file to start from does not fit
      */
-    StageTrainer(const TrainingConfig& config, std::size_t stage, const TrainingSet& data,
-                 WorkerPool& workers, const ProcessGroup& group, const at::TensorOptions& options,
-                 StageFiles files);
-    /** Begin anew. */
     void start();
     /**
      * Go on from the checkpoint.
@@ -59,23 +62,11 @@ public:
     bool run(const std::function<bool()>& stopRequested, const std::function<void()>& written);
 
 private:
-    void startFromFile();
     void takeStep(bool stopRequested);
-    /** Call part(samples, k) for parts of a batch, in no particular order. */
-    void forParts(const NoisedBatch& batch,
-                  const std::function<void(const NoisedBatch&, std::int64_t)>& part);
-    std::int64_t numParts(std::int64_t batchSize) const;
-    std::int64_t partSize(std::int64_t batchSize) const;
-    /**
-     * Call f with pieces of a part of a batch, those that the Fokker-Planck loss is estimated from, and with
-     * what the sum over samples is multiplied by.
-     *
-     * @param first  where the part begins in a batch of so many samples
-     */
-    void forFokkerPlanck(const NoisedBatch& part, std::int64_t first, std::int64_t batchSize,
-                         const std::function<void(const NoisedBatch&, double)>& f) const;
+    /** Call f(part, k) for the parts of this process's share of a batch, in no particular order. */
+    void forParts(BatchPart share, std::int64_t size, const std::function<void(BatchPart, std::int64_t)>& f);
     /** This process's share of count samples. */
-    std::int64_t shareOf(std::int64_t count) const;
+    BatchPart shareOf(std::int64_t count) const;
     Losses computeGradient(bool stopRequested);
     Losses sumOf(const std::vector<Losses>& parts, bool stopRequested);
     Losses validate();
@@ -88,18 +79,12 @@ private:
     const TrainingConfig& config;
     std::size_t stage;
     const StageConfig& settings;
-    const TrainingSet& data;
+    Objective& objective;
     WorkerPool& workers;
     const ProcessGroup& group;
-    at::TensorOptions options;
     StageFiles files;
-    std::unique_ptr<NoiseSchedule> schedule;
-    DenoisingScoreMatchingLoss scoreMatching;
-    std::optional<FokkerPlanckLoss> fokkerPlanck;
-    std::unique_ptr<TorchNetwork> network;
     Optimizer optimizer;
     ExponentialMovingAverage average;
-    NoisedBatch validationBatch;
     Checkpoint state;
     at::Tensor partGradients, gradient;
     /** Of the first process alone. */
@@ -112,4 +97,4 @@ private:
 
 } // namespace OpenMMScore
 
-#endif // OPENMMSCORE_TRAINING_STAGETRAINER_H_
+#endif // OPENMMSCORE_TRAINING_TRAININGLOOP_H_
