@@ -130,7 +130,7 @@ std::size_t checkHeaderLength(const std::uint8_t* start, std::size_t fileSize, c
     constexpr std::size_t prefix = ModelFileLimits::lengthBytes;
     if (fileSize < prefix)
         throw ModelFileError(origin + ": is " + std::to_string(fileSize) +
-                             " bytes long, too short for a model file (truncated?)");
+                             " bytes long, too short for a safetensors file (truncated?)");
     if (fileSize > ModelFileLimits::fileBytes)
         throw ModelFileError(origin + ": is " + std::to_string(fileSize) + " bytes long, the limit is " +
                              std::to_string(ModelFileLimits::fileBytes));
@@ -139,7 +139,7 @@ std::size_t checkHeaderLength(const std::uint8_t* start, std::size_t fileSize, c
     const std::string claim = origin + ": header length: is " + std::to_string(length) + ", ";
     if (length < 2 || length > ModelFileLimits::headerBytes)
         throw ModelFileError(claim + "expected 2 to " + std::to_string(ModelFileLimits::headerBytes) +
-                             " (not a model file, or damaged)");
+                             " (no safetensors file, or damaged)");
     if (length > fileSize - prefix)
         throw ModelFileError(claim + "but the file ends " + std::to_string(fileSize - prefix) +
                              " bytes later (truncated?)");
@@ -154,7 +154,7 @@ ModelFile ModelFile::fromBytes(std::vector<std::uint8_t> bytes, const std::strin
     const std::size_t dataSize = bytes.size() - file.dataStart;
     const char* start = reinterpret_cast<const char*>(bytes.data()) + ModelFileLimits::lengthBytes;
     if (*start != '{')
-        throw ModelFileError(origin + ": header: does not start with '{' (not a model file, or damaged)");
+        throw ModelFileError(origin + ": header: does not start with '{' (no safetensors file, or damaged)");
 
     const json header = parseCheckedJson({start, headerLength}, origin + ": header");
     for (const auto& item : header.items()) {

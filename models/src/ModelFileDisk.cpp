@@ -51,7 +51,7 @@ void readFully(int file, std::uint8_t* target, std::size_t size, const std::stri
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            failWithErrno(path, "cannot read the model file");
+            failWithErrno(path, "cannot read the file");
         if (count == 0)
             throw ModelFileError(path + ": became shorter while it was read");
         target += count;
@@ -118,13 +118,13 @@ ModelFile ModelFile::read(const std::string& path) {
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0)
-        failWithErrno(path, "cannot open the model file");
+        failWithErrno(path, "cannot open the file");
     struct stat status;
     if (::fstat(file.get(), &status) != 0)
-        failWithErrno(path, "cannot examine the model file");
+        failWithErrno(path, "cannot examine the file");
     if (!S_ISREG(status.st_mode))
         throw ModelFileError(path + ": is " + (S_ISDIR(status.st_mode) ? "a directory" : "no regular file") +
-                             ", expected a model file");
+                             ", expected a file");
 
     // The first bytes alone tell apart most files that are something else, however large they are.
     const auto size = static_cast<std::size_t>(status.st_size);
@@ -147,7 +147,7 @@ void ModelFile::writeAtomically(const std::string& path, std::span<const std::ui
     // A rename would replace a device or a pipe by a plain file.
     if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
         throw ModelFileError(path + ": is " + (S_ISDIR(status.st_mode) ? "a directory" : "no regular file") +
-                             ", cannot write a model file there");
+                             ", cannot write a file there");
     TemporaryFile file(path);
     file.write(bytes);
     file.rename();

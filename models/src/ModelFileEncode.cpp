@@ -81,13 +81,13 @@ std::vector<std::uint8_t> ModelFile::encode(const std::string& document,
         text = header.dump();
     }
     catch (const json::exception&) {
-        throw ModelFileError("model file: the document or a tensor's name is not valid UTF-8");
+        throw ModelFileError("encode: the document or a tensor's name is not valid UTF-8");
     }
     text.resize((text.size() + 7) / 8 * 8, ' ');
     const std::uint64_t length = text.size();
     const std::size_t dataStart = ModelFileLimits::lengthBytes + text.size();
     if (length > ModelFileLimits::headerBytes || dataStart + data.size() > ModelFileLimits::fileBytes)
-        throw ModelFileError("model file: a header of " + std::to_string(length) + " bytes and data of " +
+        throw ModelFileError("encode: a header of " + std::to_string(length) + " bytes and data of " +
                              std::to_string(data.size()) +
                              " bytes exceed the format's limits (16 MiB, 4 GiB)");
     std::vector<std::uint8_t> bytes(dataStart + data.size());
