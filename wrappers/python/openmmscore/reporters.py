@@ -15,14 +15,62 @@ from openmm import unit
 from .plugin import MonteCarloFlowMove, ScoreForce
 
 
-def _findScoreForce(system: openmm.System, name: str) -> ScoreForce:
+def _find(kind: type, system: openmm.System, name: str) -> Any:
     for force in system.getForces():
-        if ScoreForce.isinstance(force):
-            return ScoreForce.cast(force)
-    raise openmm.OpenMMException(f"{name}: the System has no ScoreForce")
+        if kind.isinstance(force):
+            return kind.cast(force)
+    raise openmm.OpenMMException(f"{name}: the System has no {kind.__name__}")
 
 
-class MoleculeEnergyReporter:
+class _TableReporter:
+    """Lines of comma-separated values: step, time (ps), and what a subclass says of a Force.
+
+    Parameters
+    ----------
+    file : str, os.PathLike or text file
+        where to write
+    reportInterval : int
+        steps between reports
+    append : bool
+        continue a file that is there instead of starting it anew
+    """
+
+    #: the type of the Force that is reported on
+    _kind: type
+
+    def __init__(self, file: str | os.PathLike[str] | IO[str], reportInterval: int, append: bool = False):
+        self._interval = reportInterval
+        self._opened = isinstance(file, (str, os.PathLike))
+        self._append = append
+        self._out: IO[str] = open(file, "a" if append else "w") if self._opened else file  # type: ignore
+        self._force: Any = None
+
+    def describeNextReport(self, simulation: Any) -> dict[str, Any]:
+        steps = self._interval - simulation.currentStep % self._interval
+        return {"steps": steps, "periodic": None, "include": []}
+
+    def report(self, simulation: Any, state: openmm.State) -> None:
+        if self._force is None:
+            self._force = _find(self._kind, simulation.system, type(self).__name__)
+            if not self._append:
+                print("#step,time (ps)", *self._names(), sep=",", file=self._out)
+        time = state.getTime().value_in_unit(unit.picosecond)
+        values = self._values(simulation.context)
+        print(simulation.currentStep, f"{time:.9g}", *values, sep=",", file=self._out)
+        self._out.flush()
+
+    def _names(self) -> list[str]:
+        raise NotImplementedError
+
+    def _values(self, context: openmm.Context) -> list[str]:
+        raise NotImplementedError
+
+    def __del__(self) -> None:
+        if getattr(self, "_opened", False) and hasattr(self, "_out"):
+            self._out.close()
+
+
+class MoleculeEnergyReporter(_TableReporter):
     """Writes the energy of every molecule, a line per report: step, time (ps), then kJ/mol for each.
 
     Parameters
@@ -44,34 +92,17 @@ class MoleculeEnergyReporter:
     >>> simulation.reporters.append(MoleculeEnergyReporter("energies.csv", 1000))
     """
 
-    def __init__(self, file: str | os.PathLike[str] | IO[str], reportInterval: int, append: bool = False):
-        self._interval = reportInterval
-        self._opened = isinstance(file, (str, os.PathLike))
-        self._append = append
-        self._out: IO[str] = open(file, "a" if append else "w") if self._opened else file  # type: ignore
-        self._force: ScoreForce | None = None
+    _kind = ScoreForce
 
-    def describeNextReport(self, simulation: Any) -> dict[str, Any]:
-        steps = self._interval - simulation.currentStep % self._interval
-        return {"steps": steps, "periodic": None, "include": []}
+    def _names(self) -> list[str]:
+        return [f"molecule {m}" for m in range(self._force.getNumMolecules())]
 
-    def report(self, simulation: Any, state: openmm.State) -> None:
-        if self._force is None:
-            self._force = _findScoreForce(simulation.system, "MoleculeEnergyReporter")
-            if not self._append:
-                names = ",".join(f"molecule {m}" for m in range(self._force.getNumMolecules()))
-                print(f"#step,time (ps),{names}", file=self._out)
-        energies = self._force.getMoleculeEnergies(simulation.context).value_in_unit(unit.kilojoules_per_mole)
-        time = state.getTime().value_in_unit(unit.picosecond)
-        print(f"{simulation.currentStep},{time:.9g},{','.join(f'{e:.9g}' for e in energies)}", file=self._out)
-        self._out.flush()
-
-    def __del__(self) -> None:
-        if getattr(self, "_opened", False) and hasattr(self, "_out"):
-            self._out.close()
+    def _values(self, context: openmm.Context) -> list[str]:
+        energies = self._force.getMoleculeEnergies(context).value_in_unit(unit.kilojoules_per_mole)
+        return [f"{energy:.9g}" for energy in energies]
 
 
-class FlowMoveReporter:
+class FlowMoveReporter(_TableReporter):
     """Writes how the moves of a System's first MonteCarloFlowMove fared, a line per report.
 
     A line has the step, the time (ps), then of all molecules together since the Context was created or
@@ -96,39 +127,15 @@ class FlowMoveReporter:
     >>> simulation.reporters.append(FlowMoveReporter("moves.csv", 10000))
     """
 
-    def __init__(self, file: str | os.PathLike[str] | IO[str], reportInterval: int, append: bool = False):
-        self._interval = reportInterval
-        self._opened = isinstance(file, (str, os.PathLike))
-        self._append = append
-        self._out: IO[str] = open(file, "a" if append else "w") if self._opened else file  # type: ignore
-        self._force: MonteCarloFlowMove | None = None
+    _kind = MonteCarloFlowMove
 
-    def describeNextReport(self, simulation: Any) -> dict[str, Any]:
-        steps = self._interval - simulation.currentStep % self._interval
-        return {"steps": steps, "periodic": None, "include": []}
+    def _names(self) -> list[str]:
+        return ["tried", "accepted", "invalid", "expected acceptance"]
 
-    def report(self, simulation: Any, state: openmm.State) -> None:
-        if self._force is None:
-            forces = [f for f in simulation.system.getForces() if MonteCarloFlowMove.isinstance(f)]
-            if not forces:
-                raise openmm.OpenMMException("FlowMoveReporter: the System has no MonteCarloFlowMove")
-            self._force = MonteCarloFlowMove.cast(forces[0])
-            if not self._append:
-                print("#step,time (ps),tried,accepted,invalid,expected acceptance", file=self._out)
-        context = simulation.context
-        time = state.getTime().value_in_unit(unit.picosecond)
-        counts = [self._force.getNumAttempted(context), self._force.getNumAccepted(context)]
-        counts.append(self._force.getNumInvalid(context))
-        print(
-            f"{simulation.currentStep},{time:.9g},{','.join(str(n) for n in counts)},"
-            f"{self._force.getExpectedAcceptance(context):.6g}",
-            file=self._out,
-        )
-        self._out.flush()
-
-    def __del__(self) -> None:
-        if getattr(self, "_opened", False) and hasattr(self, "_out"):
-            self._out.close()
+    def _values(self, context: openmm.Context) -> list[str]:
+        force = self._force
+        counts = force.getNumAttempted(context), force.getNumAccepted(context), force.getNumInvalid(context)
+        return [*(str(count) for count in counts), f"{force.getExpectedAcceptance(context):.6g}"]
 
 
 class MoleculeTrajectoryReporter:
@@ -176,7 +183,7 @@ class MoleculeTrajectoryReporter:
 
     def report(self, simulation: Any, state: openmm.State) -> None:
         if self._indices is None:
-            force = _findScoreForce(simulation.system, "MoleculeTrajectoryReporter")
+            force = _find(ScoreForce, simulation.system, "MoleculeTrajectoryReporter")
             self._indices = numpy.array(
                 [force.getMoleculeParameters(m)[0] for m in range(force.getNumMolecules())]
             )
