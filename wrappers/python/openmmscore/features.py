@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import openmm
+from numpy.typing import ArrayLike
 
 #: Three-letter codes by their letters, in the order of the feature "amino_acid".
 RESIDUES = {
@@ -74,6 +75,65 @@ def sequenceFeatures(
                 raise fail(f"particle {i}, {particle['name']!r}, has no value of the feature {name!r}")
         rows.append([of[feature["name"]] for feature in features])
     return np.array(rows, dtype=np.int32).reshape(len(particles), len(features))
+
+
+def featureArray(description: dict[str, Any], features: ArrayLike | None, batch: int) -> np.ndarray:
+    """Return features as a model takes them.
+
+    Parameters
+    ----------
+    description : dict
+        the model's
+    features : int array, shape [N,k] or [batch,N,k], or without the last axis if k is 1
+        None for a model that takes none
+
+    Returns
+    -------
+    array of int32, shape [batch,N,k]; [0] for a model that takes none
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if there are none but must be, or they have another shape or values that the model does not know
+    """
+
+    def fail(sentence: str) -> openmm.OpenMMException:
+        return openmm.OpenMMException(f"Model {description['title']!r}: {sentence}")
+
+    names, count = [feature["name"] for feature in description["features"]], description["count"]
+    if not names:
+        if features is not None and np.size(features):
+            raise fail("it takes no features, but some were given")
+        return np.zeros(0, dtype=np.int32)
+    if features is None:
+        raise fail(
+            f"it must be told {', '.join(names)} of each of {count} particles; give features of "
+            f"the shape [{count},{len(names)}]"
+        )
+    try:
+        array = np.asarray(features)
+    except ValueError:
+        array = np.zeros(0)
+    if array.dtype.kind not in "iu":
+        raise fail(f"features must be integers, got {features!r:.60}")
+    each = (count, len(names))
+    if len(names) == 1 and array.shape in (each[:1], (batch, count)):
+        array = array[..., np.newaxis]
+    if array.shape not in (each, (batch, *each)):
+        raise fail(
+            f"features must have the shape {list(each)}, or {[batch, *each]} for one set each, got "
+            f"{list(array.shape)}"
+        )
+    array = np.broadcast_to(array, (batch, *each))
+    for k, feature in enumerate(description["features"]):
+        bad = np.argwhere((array[..., k] < 0) | (array[..., k] >= feature["num_values"]))
+        if len(bad):
+            sample, particle = bad[0]
+            raise fail(
+                f"feature {feature['name']!r} of sample {sample}, particle {particle} is "
+                f"{array[sample, particle, k]}, outside 0 ... {feature['num_values'] - 1}"
+            )
+    return np.ascontiguousarray(array, dtype=np.int32)
 
 
 def renamedResidues(sequence: str, particles: list[dict[str, Any]]) -> list[dict[str, Any]]:

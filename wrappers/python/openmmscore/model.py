@@ -11,7 +11,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
-from .features import sequenceFeatures
+from .features import featureArray, sequenceFeatures
 from .plugin import _ModelHandle
 
 _GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K
@@ -345,40 +345,7 @@ class Model:
         return times
 
     def _featureArray(self, features: ArrayLike | None, batch: int) -> np.ndarray:
-        names = self.featureNames
-        if not names:
-            if features is not None and np.size(features):
-                raise self._fail("it takes no features, but some were given")
-            return np.zeros(0, dtype=np.int32)
-        if features is None:
-            raise self._fail(
-                f"it must be told {', '.join(names)} of each of {self._count} particles; give features of "
-                f"the shape [{self._count},{len(names)}]"
-            )
-        try:
-            array = np.asarray(features)
-        except ValueError:
-            array = np.zeros(0)
-        if array.dtype.kind not in "iu":
-            raise self._fail(f"features must be integers, got {features!r:.60}")
-        each = (self._count, len(names))
-        if len(names) == 1 and array.shape in (each[:1], (batch, self._count)):
-            array = array[..., np.newaxis]
-        if array.shape not in (each, (batch, *each)):
-            raise self._fail(
-                f"features must have the shape {list(each)}, or {[batch, *each]} for one set each, got "
-                f"{list(array.shape)}"
-            )
-        array = np.broadcast_to(array, (batch, *each))
-        for k, feature in enumerate(self._description["features"]):
-            bad = np.argwhere((array[..., k] < 0) | (array[..., k] >= feature["num_values"]))
-            if len(bad):
-                sample, particle = bad[0]
-                raise self._fail(
-                    f"feature {feature['name']!r} of sample {sample}, particle {particle} is "
-                    f"{array[sample, particle, k]}, outside 0 ... {feature['num_values'] - 1}"
-                )
-        return np.ascontiguousarray(array, dtype=np.int32)
+        return featureArray(self._description, features, batch)
 
     def _evaluate(
         self,
