@@ -13,10 +13,11 @@ from .independence import (
     integratedAutocorrelationTime,
 )
 from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal, loadProposal
+from .resampling import resample
 from .sampler import BoltzmannSampler
 from .samples import WeightedSamples
 from .summary import SampleSummary
-from .weights import Weights, resample
+from .weights import Weights
 
 __all__ = [
     "AffineCouplingProposal",

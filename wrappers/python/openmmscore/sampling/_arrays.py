@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -61,34 +62,24 @@ def address(array: np.ndarray | None) -> int:
     return 0 if array is None else array.ctypes.data
 
 
-def checkedSeed(seed: int) -> int:
+def checkedSeed(seed: Any) -> int:
     """Return a seed as C++ takes it."""
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-        raise openmm.OpenMMException(f"the seed must be an integer from 0 to 2^64-1, got {seed!r:.60}")
-    return int(seed)
+    return checkedCount(seed, "the seed", 0, 2**64 - 1)
 
 
-def checkedCount(count: Any, name: str, lowest: int = 1) -> int:
-    """Return a number of things as C++ takes it."""
-    if not isinstance(count, (int, np.integer)) or count < lowest:
-        raise openmm.OpenMMException(f"{name} must be an integer of at least {lowest}, got {count!r:.60}")
-    return int(count)
+def checkedCount(count: Any, name: str, lowest: int = 1, highest: int = 2**63 - 1) -> int:
+    """Return an integer within bounds, which any integer type may be."""
+    try:
+        number = operator.index(count)
+    except TypeError:
+        number = lowest - 1
+    if not lowest <= number <= highest:
+        bound = f"at most {highest}" if number > highest else f"at least {lowest}"
+        raise openmm.OpenMMException(f"{name} must be an integer of {bound}, got {count!r:.60}")
+    return number
 
 
 def spread(replicates: np.ndarray) -> np.ndarray:
     """Return the standard deviation over replicates; infinite where some replicate has no value."""
     finite = np.isfinite(replicates).all(axis=0)
     return np.where(finite, np.std(np.where(finite, replicates, 0.0), axis=0, ddof=1), np.inf)
-
-
-def binIndex(axes: list[np.ndarray], edges: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Return the flat index of each sample's bin, -1 for none, and how many bins each axis has."""
-    flat = np.zeros(len(axes[0]), dtype=np.int64)
-    outside = np.zeros(len(flat), dtype=bool)
-    for values, edge in zip(axes, edges, strict=True):
-        index = np.searchsorted(edge, values, side="right") - 1
-        index[values == edge[-1]] = len(edge) - 2  # the last bin holds both its ends, as NumPy's
-        outside |= ~((index >= 0) & (index < len(edge) - 1))
-        flat = flat * (len(edge) - 1) + index
-    flat[outside] = -1
-    return flat, tuple(len(edge) - 1 for edge in edges)

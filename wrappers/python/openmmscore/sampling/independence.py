@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
-from ._arrays import checkedLength
+from ._arrays import checkedCount, checkedLength
 from .frames import centroidLogDensity
 
 # Uniform numbers are drawn in blocks, number i being a function of (seed, i) alone.
@@ -159,7 +158,7 @@ class IndependenceSampler:
         self._sigma = None
         if centreOfMass is not None:
             self._sigma = checkedLength(centreOfMass, "IndependenceSampler: centreOfMass")
-        self.chunkSize = _count(chunkSize, "chunkSize", 1)
+        self.chunkSize = checkedCount(chunkSize, "IndependenceSampler: chunkSize")
 
     def sample(
         self,
@@ -187,7 +186,8 @@ class IndependenceSampler:
         openmm.OpenMMException
             if the initial positions have no finite energy or density, or no sample in a million has a weight
         """
-        n, seed = _count(n, "n", 1), _count(seed, "seed", 0)
+        n = checkedCount(n, "IndependenceSampler: n")
+        seed = checkedCount(seed, "IndependenceSampler: seed", 0)
         if start is not None and initialPositions is not None:
             raise _wrong("give start or initialPositions, not both")
         if initialPositions is not None:
@@ -317,16 +317,6 @@ def _uniforms(seed: int, first: int, count: int) -> np.ndarray:
         blocks.append(generator.random(_BLOCK))
     start = first % _BLOCK
     return np.concatenate(blocks)[start : start + count]
-
-
-def _count(value: Any, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if not least <= number < 2**63:
-        raise _wrong(f"{name} must be an integer of at least {least}, got {value!r:.40}")
-    return number
 
 
 def _wrong(sentence: str) -> openmm.OpenMMException:

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from openmm import unit
 
 from ..plugin import _WeightsHandle
-from ._arrays import address, binIndex, checkedCount, checkedSeed, numbers, spread, vector, withoutUnits
+from ._arrays import address, checkedCount, checkedSeed, numbers, spread, vector
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
+from .histograms import binIndex, binSizes, makeBins
 
 
 class Weights:
@@ -273,23 +274,7 @@ class Weights:
         error, replicates, seed
             as average()
         """
-        array = numbers(withoutUnits(values), "Weights: values")
-        if array.ndim not in (1, 2) or len(array) != len(self) or array.ndim == 2 and array.shape[1] != 2:
-            raise openmm.OpenMMException(
-                f"Weights: values must have the shape [{len(self)}] or [{len(self)},2], got "
-                f"{list(array.shape)}"
-            )
-        axes = [array] if array.ndim == 1 else list(array.T)
-        used = self.normalized > 0
-        if not all(np.isfinite(axis[used]).all() for axis in axes):
-            raise openmm.OpenMMException("Weights: the values of samples that have a weight must be finite")
-        try:
-            if array.ndim == 1:
-                edges: tuple[np.ndarray, ...] = (np.histogram_bin_edges(array[used], bins, range),)
-            else:
-                edges = np.histogram2d(*(axis[used] for axis in axes), bins, range)[1:]
-        except (TypeError, ValueError) as trouble:
-            raise openmm.OpenMMException(f"Weights: bins and range are not as NumPy's: {trouble}") from None
+        axes, edges = makeBins(values, self.normalized > 0, bins, range)
         self._warn()
         index, shape = binIndex(axes, edges)
         count = int(np.prod(shape))
@@ -303,10 +288,7 @@ class Weights:
             errors = spread(p2)
         p, errors = p.reshape(shape), errors.reshape(shape)
         if density:
-            size = np.diff(edges[0])
-            if len(edges) == 2:
-                size = np.outer(size, np.diff(edges[1]))
-            p, errors = p / size, errors / size
+            p, errors = p / binSizes(edges), errors / binSizes(edges)
         return Histogram(p, errors, edges, density)
 
     def logNormalization(self, error: str = "delta", replicates: int = 200, seed: int = 0) -> Estimate:
@@ -434,38 +416,3 @@ def _isBootstrap(error: str) -> bool:
     if error not in ("delta", "bootstrap"):
         raise openmm.OpenMMException(f"Weights: the error is by 'delta' or 'bootstrap', not {error!r:.60}")
     return error == "bootstrap"
-
-
-def resample(
-    weights: ArrayLike | Weights, n: int | None = None, scheme: str = "systematic", seed: int = 0
-) -> np.ndarray:
-    """Choose samples by their weights: each about n w_i times, on average exactly.
-
-    Arguments
-    ---------
-    weights : Weights, or array of shape [m]
-        as an array: not logarithms, not negative, need not sum to 1
-    n : int, optional
-        how many to choose (default: m)
-    scheme : str
-        "systematic", "stratified", "residual", or "multinomial", which has the largest variance
-    seed : int
-        the same seed, the same choice
-
-    Returns
-    -------
-    int array, shape [n]: indices; never that of a sample of weight zero
-
-    References
-    ----------
-    Douc, Cappe & Moulines, ISPA 2005, arXiv:cs/0507025
-    """
-    if isinstance(weights, Weights):
-        return weights.resample(n, scheme, seed)
-    array = vector(weights, None, "resample: weights")
-    count = checkedCount(len(array) if n is None else n, "resample: the number of samples", 0)
-    result = np.empty(count, dtype=np.int64)
-    _WeightsHandle.resampleWeights(
-        len(array), address(array), count, str(scheme), checkedSeed(seed), address(result)
-    )
-    return result
