@@ -209,7 +209,7 @@ def anneal(
     )
     print(f"annealed from it:\n{annealed.summary()}\n", flush=True)
     right = annealed.average(isRight(annealed.positions))
-    return compare(well, "annealed", TEMPERATURE, (annealed.logZ, annealed.logZError), right)
+    return compare(well, "annealed", TEMPERATURE, annealed.logNormalization(), right)
 
 
 def isRight(positions: np.ndarray) -> np.ndarray:

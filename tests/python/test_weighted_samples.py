@@ -82,7 +82,7 @@ def test_observablesOfTheWrongLengthAreRefused(samples, values):
 
 def test_summarySpeaks(samples, faulty):
     text = str(samples.summary())
-    assert "4,000 samples: 4,000 ok" in text and "log Z" in text and "Warning" not in text
+    assert "4,000 samples: 4,000 ok" in text and "ln Z" in text and "Warning" not in text
     assert "energy not finite" in str(faulty.summary())
     few = draw(n=40)
     assert any("100" in sentence for sentence in few.summary().warnings)

@@ -13,7 +13,7 @@ import openmm
 from numpy.typing import ArrayLike
 
 from .. import modelfile
-from .annealingpath import STATUS_NAMES, Evaluation, Walkers, normalised
+from .annealingpath import STATUS_NAMES, Evaluation, Walkers, effectiveFraction, logMean, normalised
 from .estimates import Estimate
 
 if TYPE_CHECKING:
@@ -108,23 +108,16 @@ class AnnealedSamples:
         """Weights that sum to one, [n]. Those of one ancestor are related, unlike what Weights assumes."""
         return normalised(self.logWeight)
 
-    @property
-    def logZ(self) -> float:
-        """Log of the mean weight: the target's configuration integral."""
-        most = self.logWeight.max()
-        return float(most + np.log(np.exp(self.logWeight - most).mean()))
-
-    @property
-    def logZError(self) -> float:
-        """Standard error of logZ, from the families of walkers."""
+    def logNormalization(self) -> Estimate:
+        """Return ln Z of the target, the log of the mean weight, and its standard error from families."""
         n = len(self.logWeight)
         shares = np.bincount(self.ancestor, weights=self.normalizedWeights, minlength=n)
-        return float(np.sqrt(max(0.0, (shares**2).sum() - 1 / n) * n / max(1, n - 1)))
+        error = np.sqrt(max(0.0, (shares**2).sum() - 1 / n) * n / max(1, n - 1))
+        return Estimate(logMean(self.logWeight), float(error))
 
-    @property
     def effectiveSampleSize(self) -> float:
-        """Kish's, of the final weights. Copies count as different: see ``numLineages``."""
-        return float(1 / (self.normalizedWeights**2).sum())
+        """Return Kish's, of the final weights. Copies count as different: see ``numLineages``."""
+        return effectiveFraction(self.logWeight) * len(self.logWeight)
 
     @property
     def numLineages(self) -> int:
@@ -173,8 +166,9 @@ class AnnealedSamples:
         invalid = [f"{count} {name}" for name, count in list(self.counts.items())[1:] if count]
         rows.append(("walkers", f"{n}, {np.count_nonzero(~np.isfinite(self.logWeight))} lost"))
         rows.append(("evaluations", ", ".join([f"{self.counts['ok']} ok", *invalid])))
-        rows.append(("log Z", f"{self.logZ:.6g} +- {self.logZError:.2g}"))
-        rows.append(("effective size", f"{self.effectiveSampleSize:.1f} of {n}"))
+        logZ, error = self.logNormalization()
+        rows.append(("ln Z", f"{logZ:.6g} +- {error:.2g}"))
+        rows.append(("effective size", f"{self.effectiveSampleSize():.1f} of {n}"))
         rows.append(("lineages", f"{self.numLineages} of {n}"))
         for history in self.histories:
             rows.append(
@@ -194,9 +188,9 @@ class AnnealedSamples:
                 )
             )
         # Beyond, errors were found to be too small by a third and more (docs/annealing.md).
-        if self.logZError > 0.25:
-            rows.append(("warning", "log Z is uncertain; use more moves per level, levels or walkers"))
-        if self.effectiveSampleSize < 100:
+        if error > 0.25:
+            rows.append(("warning", "ln Z is uncertain; use more moves per level, levels or walkers"))
+        if self.effectiveSampleSize() < 100:
             rows.append(
                 ("warning", "fewer than 100 effective samples: averages and their errors are not reliable")
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedLength
+from ._arrays import checkedCount, checkedLength, checkedSeed
 from .annealed import AnnealedSamples, History, readRun, writeRun
 from .annealingmoves import Move, mala, takeMove
-from .annealingpath import Path, Walkers, allLost, effectiveFraction, logMean, nextStep
-from .weights import resample
+from .annealingpath import Path, Walkers, allLost, effectiveFraction, logMean, nextStep, normalised
+from .resampling import resample
 
 _SCHEMES = ("systematic", "stratified", "residual", "multinomial")
 _PURPOSES = {"move": 1, "resample": 2}
@@ -78,7 +77,7 @@ class AnnealedSampler:
     --------
     >>> sampler = AnnealedSampler(proposal, target, move=hmc(1e-5), threshold=0.5)
     >>> result = sampler.run(1000, seed=1, checkpoint="run.safetensors")
-    >>> result.logZ, result.logZError
+    >>> logZ, error = result.logNormalization()
     """
 
     def __init__(
@@ -120,13 +119,13 @@ class AnnealedSampler:
             )
         self.stepQuality, self.threshold = float(stepQuality), float(threshold)
         self.move = mala(1e-5) if move is None else move
-        self.movesPerLevel = _positive(movesPerLevel, "movesPerLevel")
+        self.movesPerLevel = checkedCount(movesPerLevel, "AnnealedSampler: movesPerLevel")
         self.resampling = resampling
         self.resampleBeforeMove = bool(resampleBeforeMove)
         self.centreOfMass = None
         if centreOfMass is not None:
             self.centreOfMass = checkedLength(centreOfMass, "AnnealedSampler: centreOfMass")
-        self.chunkSize = _positive(chunkSize, "chunkSize")
+        self.chunkSize = checkedCount(chunkSize, "AnnealedSampler: chunkSize")
 
     def run(
         self,
@@ -160,7 +159,7 @@ class AnnealedSampler:
         openmm.OpenMMException
             if no walker has a finite energy and density, or the checkpoint belongs to another run
         """
-        n = _positive(n, "n")
+        n, seed = checkedCount(n, "AnnealedSampler: n"), checkedSeed(seed)
         path = Path(self.proposal, self.target, self.centreOfMass, self.chunkSize)
         state = self._start(path, n, seed, checkpoint)
         written = time.monotonic()
@@ -237,8 +236,7 @@ class AnnealedSampler:
     def _resample(self, seed: int, number: int, walkers: Walkers, logZ: float) -> tuple[Walkers, bool, float]:
         if not effectiveFraction(walkers.logWeight) < self.threshold:
             return walkers, False, logZ
-        weight = np.exp(walkers.logWeight - walkers.logWeight.max())
-        weight /= weight.sum()
+        weight = normalised(walkers.logWeight)
         draw = int(_generator(seed, "resample", number, 0).integers(2**63))
         if isinstance(self.resampling, str):
             index = resample(weight, scheme=self.resampling, seed=draw)
@@ -323,22 +321,12 @@ def _bar(progress: bool, state: Run) -> Any:
 
 def _ladder(levels: Any) -> np.ndarray:
     if np.ndim(levels) == 0:
-        count = _positive(levels, "levels")
+        count = checkedCount(levels, "AnnealedSampler: levels")
         return np.arange(1, count + 1) / count
     array = np.array(levels, dtype=np.float64)
     if array.ndim != 1 or not len(array) or not (np.diff(array, prepend=0.0) > 0).all() or array[-1] != 1:
         raise _wrong("levels must rise from above 0 to exactly 1, for example numpy.arange(1, 101) / 100")
     return array
-
-
-def _positive(value: Any, name: str) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1:
-        raise _wrong(f"{name} must be a positive integer, got {value!r:.40}")
-    return number
 
 
 def _wrong(sentence: str) -> openmm.OpenMMException:

@@ -31,7 +31,7 @@ class SampleSummary:
         shape of the tail of the weights; above 0.7 averages cannot be trusted, however many samples
     largestShare : float
         share of the largest weight in their sum
-    logZ : Estimate
+    logNormalization : Estimate
         logarithm of the mean weight and its standard error
     warnings : list of str
         sentences
@@ -43,7 +43,7 @@ class SampleSummary:
     perplexity: float
     paretoK: float
     largestShare: float
-    logZ: Estimate
+    logNormalization: Estimate
     warnings: list[str]
 
     @classmethod
@@ -61,7 +61,7 @@ class SampleSummary:
             perplexity=found.perplexity,
             paretoK=found.paretoK,
             largestShare=found.largestShare,
-            logZ=found.logNormalization,
+            logNormalization=found.logNormalization,
             warnings=found.warnings,
         )
 
@@ -73,6 +73,6 @@ class SampleSummary:
             f"    by perplexity       {self.perplexity:,.1f} ({self.perplexity / n:.1%})",
             f"Pareto k of the tail    {self.paretoK:.2f}",
             f"largest weight's share  {self.largestShare:.2%}",
-            f"log Z                   {self.logZ.value:.4f} +- {self.logZ.error:.4f}",
+            f"ln Z                    {self.logNormalization.value:.4f} +- {self.logNormalization.error:.4f}",
         ]
         return "\n".join(lines + [f"Warning: {sentence}" for sentence in self.warnings])
