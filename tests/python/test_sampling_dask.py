@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import openmm
@@ -89,6 +90,17 @@ def test_errorsOfWorkersComeBack(client):
     assertEqualBits(
         draw(NormalProposal(), SlowTarget(), client, n=90), draw(NormalProposal(), HarmonicTarget(), n=90)
     )
+
+
+class Hopeless(HarmonicTarget):
+    def evaluate(self, positions):
+        return replace(super().evaluate(positions), firstError="frame 0: it is hopeless")
+
+
+def test_whyWorkersFailedAtFramesIsSaidOnceAndHere(client):
+    with pytest.warns(UserWarning, match="OpenMM failed for some samples.* it is hopeless") as found:
+        draw(NormalProposal(), Hopeless(), client, n=90)
+    assert len(found) == 1
 
 
 def test_whatCannotBePickledIsSaid(client):

@@ -29,6 +29,8 @@ _BY_TARGET = {
 }
 #: what each status number means
 STATUS_NAMES = [*_BEFORE, *_BY_TARGET.values()]
+#: Arrays under WeightedSamples' names, and what OpenMM said of the first sample that it failed at.
+Chunk = tuple[dict[str, np.ndarray], str | None]
 _FROM_TARGET = np.zeros(len(FrameStatus), dtype=np.int32)
 _FROM_TARGET[list(_BY_TARGET)] = len(_BEFORE) + np.arange(len(_BY_TARGET))
 
@@ -59,9 +61,12 @@ def logWeights(
     return logWeight
 
 
-def reducedEnergies(target: Any, positions: np.ndarray, status: np.ndarray) -> np.ndarray:
-    """Return U/kT of the samples that are ok so far, NaN for others; fill in the target's status."""
-    energies = np.full(len(status), np.nan)
+def reducedEnergies(target: Any, positions: np.ndarray, status: np.ndarray) -> tuple[np.ndarray, str | None]:
+    """Return U/kT of the samples that are ok so far, NaN for others; fill in the target's status.
+
+    Beside the energies stands what OpenMM said of the first sample that it failed at, None if of none.
+    """
+    energies, reason = np.full(len(status), np.nan), None
     good = np.flatnonzero(status <= MIRRORED)
     if len(good):
         result = target.evaluate(np.ascontiguousarray(positions[good], dtype=np.float64))
@@ -69,10 +74,14 @@ def reducedEnergies(target: Any, positions: np.ndarray, status: np.ndarray) -> n
         bad = np.asarray(result.status) != FrameStatus.Ok
         status[good[bad]] = _FROM_TARGET[result.status[bad]]
         if result.firstError:
-            # The count says how many; this says why.
             reason = result.firstError.split(": ", 1)[-1]
-            warnings.warn(f"OpenMM failed for some samples, the first time with: {reason}", stacklevel=2)
-    return energies
+    return energies, reason
+
+
+def warnOfFailure(reason: str | None) -> None:
+    """Say why OpenMM failed, of which the samples' statuses only say how often: here, not on a worker."""
+    if reason is not None:
+        warnings.warn(f"OpenMM failed for some samples, the first time with: {reason}", stacklevel=4)
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,8 @@ class Recipe:
     sigma: float | None
     positionType: str
 
-    def draw(self, seed: int, first: int, count: int) -> dict[str, np.ndarray]:
-        """Return samples first ... first+count-1, as arrays under WeightedSamples' names."""
+    def draw(self, seed: int, first: int, count: int) -> Chunk:
+        """Return samples first ... first+count-1, and why OpenMM failed at some of them if it did."""
         positions, logDensity = self.proposal.sample(count, seed=seed, first=first)
         positions = np.array(positions, dtype=np.float64)
         logDensity = np.array(logDensity, dtype=np.float64)
@@ -97,14 +106,15 @@ class Recipe:
             self._heedChirality(positions, logDensity, status)
         # Energies are those of the positions that are kept.
         positions = positions.astype(self.positionType)
-        energies = reducedEnergies(self.target, positions, status)
-        return {
+        energies, reason = reducedEnergies(self.target, positions, status)
+        arrays = {
             "positions": positions,
             "logDensity": logDensity,
             "reducedEnergy": energies,
             "logWeight": logWeights(positions, energies, logDensity, status, self.sigma),
             "status": status,
         }
+        return arrays, reason
 
     def _heedChirality(self, positions: np.ndarray, logDensity: np.ndarray, status: np.ndarray) -> None:
         """Mark samples of the wrong hand, or mirror them and give all the density q(x) + q(-x)."""

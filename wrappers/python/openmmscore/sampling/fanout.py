@@ -8,23 +8,20 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import openmm
 
-from .drawing import Recipe
+from .drawing import Chunk, Recipe
 
 
 def _unpack(data: bytes) -> Recipe:
     return pickle.loads(data)
 
 
-def _draw(recipe: Recipe, seed: int, first: int, count: int) -> dict[str, np.ndarray]:
+def _draw(recipe: Recipe, seed: int, first: int, count: int) -> Chunk:
     return recipe.draw(seed, first, count)
 
 
-def drawOnWorkers(
-    client: Any, recipe: Recipe, seed: int, chunks: list[tuple[int, int]]
-) -> Iterator[dict[str, np.ndarray]]:
+def drawOnWorkers(client: Any, recipe: Recipe, seed: int, chunks: list[tuple[int, int]]) -> Iterator[Chunk]:
     """Yield the chunks [(first, count), ...] in order.
 
     Only a few chunks more than there are threads are under way at any time, so neither the workers nor this

@@ -24,6 +24,7 @@ from .drawing import (
     platformOf,
     reducedEnergies,
     temperatureOf,
+    warnOfFailure,
 )
 from .estimates import Estimate, Histogram
 from .samplefile import SampleWriter, mapPositions, readHeader
@@ -187,10 +188,12 @@ class WeightedSamples:
             )
         # What an earlier target had against a sample does not count any more.
         status = np.where(self.status > BAD_PROPOSAL, OK, self.status).astype(np.int32)
-        energies = np.empty(len(self))
+        energies, reason = np.empty(len(self)), None
         for begin, positions in self._batches():
             part = slice(begin, begin + len(positions))
-            energies[part] = reducedEnergies(target, positions, status[part])
+            energies[part], failure = reducedEnergies(target, positions, status[part])
+            reason = reason or failure
+        warnOfFailure(reason)
         changes = {"temperature": temperatureOf(target), "platform": platformOf(target)}
         if "targetHash" in self.settings:
             changes["targetHash"] = fingerprint(target)
