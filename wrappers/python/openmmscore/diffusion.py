@@ -100,7 +100,7 @@ class DiffusionSampler:
         """How often each sample is updated, which is how often the network is evaluated for it."""
         return self._handle.getNumUpdates()
 
-    def sample(self, n: int, seed: int = 1, first: int = 0, progress: bool = False) -> DiffusionSamples:
+    def sample(self, n: int, seed: int = 0, first: int = 0, progress: bool = False) -> DiffusionSamples:
         """Draw samples first ... first+n-1 of the sequence that a seed names.
 
         Sample i is a function of (seed, i): the pieces in which a sequence is drawn do not matter.
@@ -186,7 +186,7 @@ class DiffusionDensity:
         self._shift = -dimensions * np.log(self._model.description["length_scale"])
 
     def sample(
-        self, n: int, seed: int = 1, first: int = 0, progress: bool = False
+        self, n: int, seed: int = 0, first: int = 0, progress: bool = False
     ) -> tuple[unit.Quantity, np.ndarray]:
         """Draw samples first ... first+n-1 of the sequence that a seed names, with their densities.
 

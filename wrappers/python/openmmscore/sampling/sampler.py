@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedLength
-from .drawing import STATUS_NAMES, Recipe, fingerprint, platformOf, temperatureOf
+from ._arrays import checkedCount, checkedLength
+from .drawing import STATUS_NAMES, Recipe, fingerprint, platformOf, temperatureOf, warnOfFailure
 from .fanout import drawOnWorkers
 from .samplefile import SampleWriter, readHeader
 from .samples import WeightedSamples
 
-_MAX_SEED = 2**63 - 1
 _POSITION_TYPES = {"double": "float64", "single": "float32"}
 
 
@@ -87,7 +85,7 @@ class BoltzmannSampler:
         sigma = None
         if centreOfMass is not None:
             sigma = checkedLength(centreOfMass, "BoltzmannSampler: centreOfMass")
-        self.chunkSize = _count(chunkSize, "chunkSize", 1)
+        self.chunkSize = checkedCount(chunkSize, "BoltzmannSampler: chunkSize")
         self._recipe = Recipe(
             proposal, target, chirality, chiralityPolicy == "mirror", sigma, _POSITION_TYPES[precision]
         )
@@ -122,7 +120,7 @@ class BoltzmannSampler:
         n : int
             how many samples to draw; those of weight zero count too
         seed : int, optional
-            0 ... 2^63 - 1; without one a seed is chosen, or taken from the file that is resumed
+            0 ... 2^63 - 1. Default: that of the file that is resumed, or else 0
         client : dask.distributed.Client, optional
             draw on its workers. What a worker that dies was doing is done again by others
         progress : bool
@@ -144,11 +142,11 @@ class BoltzmannSampler:
             if the output exists and is not to be resumed or was begun with other settings, or for trouble
             writing it
         """
-        n = _count(n, "n", 0)
+        n = checkedCount(n, "BoltzmannSampler: n", 0)
         path = None if output is None else os.path.abspath(os.fsdecode(os.fspath(output)))
         if seed is None and path and resume and os.path.isfile(path) and os.path.getsize(path):
             seed = readHeader(path)["settings"].get("seed")
-        seed = int.from_bytes(os.urandom(7), "little") if seed is None else _count(seed, "seed", 0)
+        seed = checkedCount(0 if seed is None else seed, "BoltzmannSampler: seed", 0)
         settings = self._settings(seed, identify=path is not None)
         if path is None:
             return self._sampleInMemory(n, settings, client, progress)
@@ -193,17 +191,20 @@ class BoltzmannSampler:
 
         pieces = [(k, min(self.chunkSize, end - k)) for k in range(start, end, self.chunkSize)]
         if client is None:
-            chunks = (self._recipe.draw(seed, first, count) for first, count in pieces)
+            drawn = (self._recipe.draw(seed, first, count) for first, count in pieces)
         else:
             fingerprint(self._recipe)  # says what cannot be pickled
-            chunks = drawOnWorkers(client, self._recipe, seed, pieces)
+            drawn = drawOnWorkers(client, self._recipe, seed, pieces)
+        reason = None
         with tqdm(total=end, initial=start, unit=" samples", disable=not progress) as bar:
             try:
-                for chunk in chunks:
+                for chunk, failure in drawn:
+                    reason = reason or failure
                     yield chunk
                     bar.update(len(chunk["status"]))
             finally:
-                chunks.close()  # withdraws what workers still have to do
+                drawn.close()  # withdraws what workers still have to do
+                warnOfFailure(reason)
 
     def _settings(self, seed: int, identify: bool) -> dict[str, Any]:
         """What the samples follow from; with ``identify`` also hashes of proposal and target."""
@@ -221,18 +222,6 @@ class BoltzmannSampler:
             settings["targetHash"] = fingerprint(recipe.target)
             settings["chiralityHash"] = fingerprint(recipe.chirality)
         return settings
-
-
-def _count(value: Any, name: str, lowest: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise openmm.OpenMMException(
-            f"BoltzmannSampler: {name} must be an integer, got {value!r:.40}"
-        ) from None
-    if not lowest <= number <= _MAX_SEED:
-        raise openmm.OpenMMException(f"BoltzmannSampler: {name} must be at least {lowest}, got {number}")
-    return number
 
 
 def _checkParts(proposal: Any, target: Any, centreOfMass: Any) -> None:
