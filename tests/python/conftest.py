@@ -2,6 +2,7 @@
 
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +160,42 @@ def heedingInterrupts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def dipeptide():
+    """Alanine dipeptide in implicit solvent (22 atoms), and its structure."""
+    from openmm import app
+
+    pdb = app.PDBFile(str(Path(__file__).parents[1] / "data/prose/pdb/ace-ala-nme.pdb"))
+    field = app.ForceField("amber99sbildn.xml", "amber99_obc.xml")
+    return field.createSystem(pdb.topology), np.array(pdb.getPositions(asNumpy=True)._value)
+
+
+@pytest.fixture(scope="session")
+def beads():
+    """Frames of the alanine dipeptide as five beads, in nm."""
+    path = Path(__file__).parents[2] / "examples/data/alanine_dipeptide_beads.npy"
+    return np.load(path)[::100].astype(np.float64)
+
+
+@pytest.fixture(scope="module")
+def scaledPath(folder):
+    """Five particles of the size of the beads, so that a random potential does no harm in a few steps."""
+    return writeModel(folder / "beads.safetensors", document(length_scale=0.094))
+
+
+@pytest.fixture(scope="session")
+def trajectory():
+    """Two residues of heavy atoms and hydrogens."""
+    from train_parts import make_trajectory
+
+    return make_trajectory()
+
+
+@pytest.fixture
+def data_folder(tmp_path, trajectory):
+    """A folder with run.xtc and run.pdb."""
+    trajectory.save_xtc(str(tmp_path / "run.xtc"))
+    trajectory[0].save_pdb(str(tmp_path / "run.pdb"))
+    return tmp_path

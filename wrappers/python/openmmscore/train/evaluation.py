@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..evaluation.command import addEvaluate
-from .config import ConfigError, DataConfig
-from .prepare import writeAtomically
+from .config import ConfigError, DataConfig, tomllib
+from .prepare import particleFeatures, writeAtomically
 
 #: What names a file, relative to the configuration.
 _PATHS = ("reference", "topology", "features", "relative_to", "output")
@@ -59,6 +59,29 @@ def checkEvaluation(config: DataConfig) -> None:
         parser.parse_args(["evaluate", "model", "--reference", "frames", *_options(config, table)])
     except ValueError as error:
         raise ConfigError(f"{config.path}: evaluation: {error}") from None
+
+
+def checkSequence(config: DataConfig, prepared: Path | None) -> None:
+    """Find out before a model is trained whether evaluation.sequence is one of its particles.
+
+    Parameters
+    ----------
+    config : DataConfig
+    prepared : path or None
+        frames.toml, which names the particles where the configuration does not
+
+    Raises
+    ------
+    ConfigError
+        if it is not
+    """
+    sequence = (config.evaluation or {}).get("sequence")
+    if sequence is None:
+        return
+    particles = config.particles
+    if not particles and prepared is not None:
+        particles = tomllib.loads(prepared.read_text()).get("particles", [])
+    particleFeatures(config, sequence, particles)
 
 
 def evaluationCommand(config: DataConfig) -> list[str]:

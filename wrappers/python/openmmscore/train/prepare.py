@@ -54,7 +54,7 @@ def prepare(config: DataConfig, mayReplace: bool = True) -> Path | None:
         if frames is not None and not particles:
             particles, bonds = frames.particles, frames.bonds
         if source.sequence is not None:
-            molecule["features"] = _features(config, source, particles)
+            molecule["features"] = particleFeatures(config, source.sequence, particles)
         molecules.append(molecule)
     lines = ["# Made by openmmscore train out of " + toToml(str(config.path)) + "; do not edit."]
     if not config.sources[0].name:
@@ -93,14 +93,21 @@ def _prepareMolecule(
     return molecule, frames
 
 
-def _features(config: DataConfig, source: Source, particles: list[dict[str, Any]]) -> list[list[int]]:
+def particleFeatures(config: DataConfig, sequence: str, particles: list[dict[str, Any]]) -> list[list[int]]:
+    """Return the features of a configuration's particles in a molecule of a sequence.
+
+    Raises
+    ------
+    ConfigError
+        if there are no particles, or the sequence or the features do not fit them
+    """
     if not particles:
         raise ConfigError(
             f"{config.path}: a sequence says something about particles, but there are no tables [[particles]]"
         )
     filled = [{"residue_index": 0, "element": "", **particle} for particle in particles]
     try:
-        return sequenceFeatures(source.sequence or "", filled, config.features).tolist()
+        return sequenceFeatures(sequence, filled, config.features).tolist()
     except Exception as error:
         raise ConfigError(f"{config.path}: {error}") from None
 

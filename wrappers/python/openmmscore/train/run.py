@@ -10,7 +10,7 @@ import sys
 
 from .. import diagnostics
 from .config import ConfigError, DataConfig, readConfig
-from .evaluation import checkEvaluation, evaluationCommand
+from .evaluation import checkEvaluation, checkSequence, evaluationCommand
 from .prepare import prepare, writeAtomically
 
 
@@ -37,13 +37,15 @@ def train(options: argparse.Namespace) -> int:
     evaluated = options.evaluate or config.evaluation is not None
     if evaluated:
         checkEvaluation(config)
-    arguments = [program, options.config]
+    arguments, prepared = [program, options.config], None
     if config.needsPreparation():
         _checkStart(config, options)
         _checkConfig(program, config)
         prepared = prepare(config, mayReplace=not options.resume)
         print(f"openmmscore: the frames are in {config.output}", file=sys.stderr)
         arguments += ["--data", str(prepared)]
+    if evaluated:
+        checkSequence(config, prepared)
     if options.prepare:
         print(
             "openmmscore: train with: " + shlex.join(["openmmscore-train", *arguments[1:]]), file=sys.stderr
