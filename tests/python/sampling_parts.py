@@ -5,6 +5,7 @@ import signal
 import time
 
 import numpy as np
+from openmmscore import BoltzmannSampler
 from openmmscore.target import FrameStatus, TargetEnergies
 from scipy.special import ndtri
 
@@ -93,3 +94,22 @@ class DeadlyTarget(SlowTarget):
         except FileExistsError:
             return super().energies(positions)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+FIELDS = ("positions", "logDensity", "reducedEnergy", "logWeight", "status")
+
+
+def assertEqualBits(a, b):
+    for name in FIELDS:
+        x, y = np.asarray(getattr(a, name)), np.asarray(getattr(b, name))
+        assert x.dtype.newbyteorder("=") == y.dtype.newbyteorder("="), name
+        np.testing.assert_array_equal(x, y, err_msg=name)
+    assert a.statusNames == b.statusNames
+
+
+def draw(n=500, seed=3, chunkSize=64, proposal=None, target=None, sampler=None, **options):
+    proposal = proposal or NormalProposal(deviation=1.2)
+    sampler = BoltzmannSampler(
+        proposal, target or HarmonicTarget(faults=True), chunkSize=chunkSize, **(sampler or {})
+    )
+    return sampler.sample(n, seed=seed, progress=False, **options)

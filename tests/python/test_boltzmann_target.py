@@ -1,7 +1,6 @@
-"""BoltzmannTarget: the same energies whatever computes them, and what becomes of broken frames."""
+"""BoltzmannTarget: the same energies whatever computes them."""
 
 import os
-import pathlib
 import pickle
 import threading
 import time
@@ -11,65 +10,7 @@ import openmm
 import pytest
 from openmm import app, unit
 from openmmscore import BoltzmannTarget, FrameStatus, Model, ScoreForce
-
-PDB = pathlib.Path(__file__).parent.parent / "data/prose/pdb"
-KT = 8.31446261815324e-3 * 300.0
-
-
-@pytest.fixture(scope="module")
-def dipeptide():
-    """Alanine dipeptide in implicit solvent (22 atoms), and its structure."""
-    pdb = app.PDBFile(str(PDB / "ace-ala-nme.pdb"))
-    field = app.ForceField("amber99sbildn.xml", "amber99_obc.xml")
-    return field.createSystem(pdb.topology), np.array(pdb.getPositions(asNumpy=True)._value)
-
-
-def fluid(method=openmm.NonbondedForce.CutoffPeriodic, side=5):
-    """Return a System of charged Lennard-Jones particles, and their places on a lattice."""
-    system = openmm.System()
-    edge = side * 0.36
-    system.setDefaultPeriodicBoxVectors((edge, 0, 0), (0, edge, 0), (0, 0, edge))
-    force = openmm.NonbondedForce()
-    force.setNonbondedMethod(method)
-    force.setCutoffDistance(0.85)
-    for i in range(side**3):
-        system.addParticle(40.0)
-        force.addParticle(0.1 - 0.2 * (i % 2), 0.33, 1.0)
-    system.addForce(force)
-    grid = np.stack(np.meshgrid(*[np.arange(side) * 0.36] * 3), axis=-1)
-    return system, grid.reshape(-1, 3)
-
-
-def wells(numParticles=3, parameter="k"):
-    """Return a System of independent particles in U = k/2 |x|^2, and its global parameter's name."""
-    system = openmm.System()
-    force = openmm.CustomExternalForce(f"0.5*{parameter}*(x^2+y^2+z^2)")
-    force.addGlobalParameter(parameter, 1.0)
-    for i in range(numParticles):
-        system.addParticle(1.0)
-        force.addParticle(i)
-    system.addForce(force)
-    return system
-
-
-def noisy(structure, count, noise, seed=1):
-    return structure + noise * np.random.default_rng(seed).standard_normal((count, *structure.shape))
-
-
-def bareLoop(system, frames, platform="Reference", boxes=None):
-    """Return U and forces by an ordinary Context, frame by frame."""
-    context = openmm.Context(
-        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName(platform)
-    )
-    energies, forces = [], []
-    for i, frame in enumerate(frames):
-        if boxes is not None:
-            context.setPeriodicBoxVectors(*boxes[i])
-        context.setPositions(frame)
-        state = context.getState(energy=True, forces=True)
-        energies.append(state.getPotentialEnergy()._value)
-        forces.append(state.getForces(asNumpy=True)._value)
-    return np.array(energies), np.array(forces)
+from target_systems import KT, bareLoop, broken, fluid, noisy, wells
 
 
 @pytest.mark.parametrize("platform, tolerance", [("Reference", 0.0), ("CPU", 1e-5)])
@@ -105,126 +46,6 @@ def test_bitsDependOnTheFrameAlone(dipeptide, platform, method):
             assert np.array_equal(energies, first.reducedEnergies[order])
             assert np.array_equal(forces, first.forces[order])
             assert np.array_equal(target.reducedEnergies(frames[order]), energies)
-
-
-def broken(frames):
-    """Return frames with planted troubles, and the status that each frame must get."""
-    frames, expected = frames.copy(), np.zeros(len(frames), dtype=int)
-    plants = [
-        (1, FrameStatus.NonFinitePosition, lambda x: x.__setitem__((3, 1), np.nan)),
-        (4, FrameStatus.NonFinitePosition, lambda x: x.__setitem__((0, 0), -np.inf)),
-        (7, FrameStatus.NonFiniteEnergy, lambda x: x.__setitem__(5, x[9])),  # two atoms in one place
-        (8, FrameStatus.NonFiniteEnergy, lambda x: x.__imul__(1e200)),
-        (12, FrameStatus.EnergyTooHigh, lambda x: x.__imul__(1e-2)),
-        (19, FrameStatus.EnergyTooHigh, lambda x: x.__imul__(1e8)),
-    ]
-    for index, status, plant in plants:
-        plant(frames[index])
-        expected[index] = status
-    return frames, expected
-
-
-@pytest.mark.parametrize("platform", ["Reference", "CPU"])
-@pytest.mark.parametrize("contexts", [1, 3])
-@pytest.mark.parametrize("forces", [False, True])
-def test_brokenFramesChangeNothingButTheCounts(dipeptide, platform, contexts, forces):
-    system, structure = dipeptide
-    frames = noisy(structure, 30, 0.003)
-    target = BoltzmannTarget(system, 300, contexts, platform)
-    whole = target.evaluate(frames, forces=forces)
-    planted, expected = broken(frames)
-    result = target.evaluate(planted, forces=forces)
-    assert np.array_equal(result.status, expected)
-    good = expected == FrameStatus.Ok
-    assert np.array_equal(result.reducedEnergies[good], whole.reducedEnergies[good])
-    assert (result.reducedEnergies[~good] == np.inf).all()
-    assert result.counts == {**dict.fromkeys(result.counts, 0), "Ok": 24, "NonFinitePosition": 2,
-                             "NonFiniteEnergy": 2, "EnergyTooHigh": 2}  # fmt: skip
-    if forces:
-        assert np.array_equal(result.forces[good], whole.forces[good])
-        assert np.isnan(result.forces[~good]).all()
-    # The Contexts are as good as new.
-    assert np.array_equal(target.reducedEnergies(frames), whole.reducedEnergies)
-
-
-def test_brokenFramesOfAPeriodicSystem():
-    system, lattice = fluid(openmm.NonbondedForce.CutoffPeriodic)
-    frames = noisy(lattice, 12, 0.02)
-    for platform in ("Reference", "CPU"):
-        target = BoltzmannTarget(system, 300, 2, platform)
-        whole = target.reducedEnergies(frames)
-        planted = frames.copy()
-        planted[2, 7] += 1e300
-        planted[5] *= 1e12
-        planted[9, 0] = np.nan
-        result = target.evaluate(planted)
-        rest = np.delete(np.arange(12), [2, 5, 9])
-        assert np.array_equal(result.reducedEnergies[rest], whole[rest])
-        assert result.status[9] == FrameStatus.NonFinitePosition
-        assert not np.isnan(result.reducedEnergies).any()
-
-
-def test_energiesOfChargesWithoutRepulsionAreTooLow():
-    system = openmm.System()
-    force = openmm.NonbondedForce()
-    for charge in (1.0, -1.0):
-        system.addParticle(1.0)
-        force.addParticle(charge, 0.1, 0.0)
-    system.addForce(force)
-    frames = np.zeros((2, 2, 3))
-    frames[:, 1, 0] = [0.3, 1e-9]
-    target = BoltzmannTarget(system, 300, 1)
-    result = target.evaluate(frames)
-    assert list(result.status) == [FrameStatus.Ok, FrameStatus.EnergyTooLow]
-    assert result.reducedEnergies[1] == np.inf
-    target.energyLimits = (-np.inf, np.inf)
-    assert target.evaluate(frames).counts["Ok"] == 2
-    target.energyLimits = (-100, 0)
-    assert target.evaluate(frames).counts["EnergyTooLow"] == 2
-    with pytest.raises(openmm.OpenMMException, match="lower limit .* below the upper"):
-        target.energyLimits = (1, 1)
-
-
-def test_nonFiniteForcesAreAStatus():
-    system = openmm.System()
-    force = openmm.CustomExternalForce("sqrt(x)")
-    system.addParticle(1.0)
-    force.addParticle(0)
-    system.addForce(force)
-    frames = np.array([[[1.0, 0, 0]], [[0.0, 0, 0]]])
-    target = BoltzmannTarget(system, 300, 1, "Reference")
-    result = target.evaluate(frames, forces=True)
-    assert list(result.status) == [FrameStatus.Ok, FrameStatus.NonFiniteForce]
-    np.testing.assert_allclose(result.forces[0, 0, 0], -0.5 / KT)
-    assert target.evaluate(frames).counts["Ok"] == 2
-
-
-def throwOnTheRight(state):
-    x = state.getPositions(asNumpy=True)._value
-    if x[0, 0] > 5.0:
-        raise ValueError("too far to the right")
-    return 0.5 * np.sum(x * x), -x
-
-
-@pytest.mark.parametrize("contexts", [1, 4])
-def test_exceptionsOfOpenMMAreAStatusAndLeaveContextsSound(contexts):
-    system = openmm.System()
-    for _ in range(2):
-        system.addParticle(1.0)
-    system.addForce(openmm.PythonForce(throwOnTheRight))
-    frames = noisy(np.zeros((2, 3)), 40, 0.1)
-    target = BoltzmannTarget(system, 300, contexts, "Reference")
-    whole = target.evaluate(frames)
-    assert whole.ok.all() and whole.firstError is None
-    planted = frames.copy()
-    planted[[3, 4, 17, 39], 0, 0] = 6.0
-    result = target.evaluate(planted, forces=True)
-    bad = result.status == FrameStatus.OpenMMError
-    assert list(np.flatnonzero(bad)) == [3, 4, 17, 39]
-    assert result.firstError.startswith("frame 3:") and "too far to the right" in result.firstError
-    assert np.array_equal(result.reducedEnergies[~bad], whole.reducedEnergies[~bad])
-    np.testing.assert_array_equal(result.forces[~bad], -frames[~bad] / KT)
-    assert np.array_equal(target.reducedEnergies(frames), whole.reducedEnergies)
 
 
 def test_globalParametersGoWithTheirFrame():
