@@ -7,6 +7,7 @@
 #include "ProposalContents.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/AffineCouplingProposal.h"
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
 
 namespace OpenMMScore {
@@ -21,6 +22,7 @@ struct Family {
 constexpr Family families[] = {
     {"gaussian-mixture", GaussianMixtureProposal::fromContents},
     {"affine-coupling", AffineCouplingProposal::fromContents},
+    {"continuous-flow", ContinuousFlowProposal::fromContents},
 };
 
 std::shared_ptr<const Proposal> make(ModelFile file) {

@@ -6,6 +6,7 @@
 
 #include "TestModels.h"
 #include "openmmscore/sampling/AffineCouplingProposal.h"
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
 
 namespace OpenMMScore::testing {
@@ -70,6 +71,28 @@ inline AffineCouplingProposal::Parameters coupling(int numParticles, std::size_t
                             anyNumbers(filler, changed * hidden, 0.5), anyNumbers(filler, changed, 0.3),
                             anyNumbers(filler, changed * hidden, 0.7), anyNumbers(filler, changed, 0.3)});
     }
+    return p;
+}
+
+/** A flow of any numbers; weights are as large as keeps velocities of order 1. */
+inline ContinuousFlowProposal::Parameters continuousFlow(int count, std::vector<int> hidden,
+                                                         Proposal::Frame frame = Proposal::Frame::Absolute) {
+    Filler filler;
+    ContinuousFlowProposal::Parameters p;
+    p.flow.count = count;
+    p.flow.frame = frame;
+    p.flow.mlp.hidden = std::move(hidden);
+    p.flow.timeFrequencies = 2;
+    for (const TensorShape& tensor : p.flow.getTensors()) {
+        const bool matrix = tensor.shape.size() == 2;
+        const auto in = static_cast<double>(tensor.shape.back());
+        p.tensors.push_back(
+            anyNumbers(filler, static_cast<std::size_t>(tensor.shape[0] * (matrix ? tensor.shape[1] : 1)),
+                       matrix ? 2.5 / std::sqrt(in) : 0.5));
+    }
+    for (double& scale : p.tensors[1])
+        scale = 0.1 + 0.05 * scale;
+    p.solver.absoluteTolerance = p.solver.relativeTolerance = 1e-9;
     return p;
 }
 

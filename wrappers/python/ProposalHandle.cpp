@@ -1,8 +1,21 @@
 #include "ProposalHandle.h"
 
+#include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/ProposalFile.h"
 
 namespace OpenMMScore {
+
+namespace {
+
+const ContinuousFlowProposal& asFlow(const Proposal& proposal) {
+    const auto* flow = dynamic_cast<const ContinuousFlowProposal*>(&proposal);
+    if (flow == nullptr)
+        throw Error("Proposal: is a " + proposal.getFamily() + ", expected a continuous-flow");
+    return *flow;
+}
+
+} // namespace
 
 ProposalHandle::ProposalHandle(const std::string& path) : proposal(readProposal(path)) {}
 
@@ -31,6 +44,16 @@ void ProposalHandle::logDensity(long long count, const double* x, double* densit
 
 void ProposalHandle::logDensityGradient(long long count, const double* x, double* gradients) const {
     proposal->logDensityGradient(count, x, gradients);
+}
+
+void ProposalHandle::estimateLogDensity(long long count, const double* x, double* densities,
+                                        double* variances) const {
+    asFlow(*proposal).estimateLogDensity(count, x, densities, variances);
+}
+
+void ProposalHandle::computeVelocity(long long count, const double* x, const double* t, double* velocities,
+                                     double* divergences) const {
+    asFlow(*proposal).computeVelocity(count, x, t, velocities, divergences);
 }
 
 } // namespace OpenMMScore

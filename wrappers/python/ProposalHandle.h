@@ -38,6 +38,10 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    /** As those of ContinuousFlowProposal. @throws Error  if the proposal is of another family */
+    void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
+    void computeVelocity(long long count, const double* x, const double* t, double* velocities,
+                         double* divergences) const;
 
 private:
     std::shared_ptr<const Proposal> proposal;

@@ -13,8 +13,11 @@ namespace OpenMMScore {
 
 %rename(_ProposalHandle) ProposalHandle;
 %newobject ProposalHandle::fromBytes;
-%apply const double* ARRAY { const double* x }
-%apply double* ARRAY { double* positions, double* densities, double* gradients }
+%apply const double* ARRAY { const double* x, const double* t }
+%apply double* ARRAY {
+    double* positions, double* densities, double* gradients, double* variances, double* velocities,
+    double* divergences
+}
 
 class ProposalHandle {
 public:
@@ -32,8 +35,12 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
+    void computeVelocity(long long count, const double* x, const double* t, double* velocities,
+                         double* divergences) const;
 };
 
-%clear const double* x, double* positions, double* densities, double* gradients;
+%clear const double* x, const double* t, double* positions, double* densities, double* gradients,
+    double* variances, double* velocities, double* divergences;
 
 } // namespace OpenMMScore

@@ -25,7 +25,8 @@ public:
         Proposal = 6,
         Perturbation = 7,
         Resampling = 10,
-        Bootstrap = 11
+        Bootstrap = 11,
+        Probe = 12
     };
 
     /** @param index, sub  for example a step and a sample; sub < 2^32 */

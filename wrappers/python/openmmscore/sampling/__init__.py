@@ -3,6 +3,7 @@
 from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
+from .continuousflow import ContinuousFlowProposal
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
@@ -26,6 +27,7 @@ __all__ = [
     "BoltzmannSampler",
     "ChainState",
     "Chirality",
+    "ContinuousFlowProposal",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",

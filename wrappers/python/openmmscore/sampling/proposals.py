@@ -36,6 +36,9 @@ from openmm import unit
 from .. import modelfile
 from ..plugin import _ProposalHandle
 
+# Classes of families that offer more than a Proposal does; each is added where it is defined.
+_families: dict[str, type[Proposal]] = {}
+
 _FRAMES = ("absolute", "centred", "vector")
 
 
@@ -294,12 +297,21 @@ class AffineCouplingProposal(Proposal):
 def loadProposal(path: str | os.PathLike[str]) -> Proposal:
     """Load a proposal of any family from a file.
 
+    Returns
+    -------
+    Proposal
+        of the family's own class where that offers more
+
     Raises
     ------
     openmm.OpenMMException
         if the file is missing, damaged, no proposal, or of a newer format version
     """
-    return Proposal(_ProposalHandle(os.path.abspath(os.fsdecode(os.fspath(path)))))
+    handle = _ProposalHandle(os.path.abspath(os.fsdecode(os.fspath(path))))
+    cls = _families.get(handle.getFamily(), Proposal)
+    proposal = cls.__new__(cls)
+    proposal._handle = handle
+    return proposal
 
 
 def _restore(cls: type, data: bytes) -> Proposal:

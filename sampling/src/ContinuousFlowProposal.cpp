@@ -1,0 +1,227 @@
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "FlowIntegrator.h"
+#include "NormalDensity.h"
+#include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+using Parameters = ContinuousFlowProposal::Parameters;
+
+const std::string name = "ContinuousFlowProposal: ";
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+// How many samples are worked on before their coordinates leave the cache.
+constexpr std::int64_t piece = 256;
+
+void requireRange(const std::string& what, double value, double least, double most) {
+    if (!(value >= least && value <= most))
+        throw ShapeError(name + what + " is " + std::to_string(value) + ", expected " +
+                         std::to_string(least) + " to " + std::to_string(most));
+}
+
+void checkTensors(const Parameters& p) {
+    const std::vector<TensorShape> shapes = p.flow.getTensors();
+    if (p.tensors.size() != shapes.size())
+        throw ShapeError(name + "got " + std::to_string(p.tensors.size()) + " tensors, expected " +
+                         std::to_string(shapes.size()) + " (see ContinuousFlowDescription::getTensors())");
+    for (std::size_t k = 0; k < shapes.size(); k++) {
+        const std::vector<double>& values = p.tensors[k];
+        const std::int64_t expected = std::accumulate(shapes[k].shape.begin(), shapes[k].shape.end(),
+                                                      std::int64_t(1), std::multiplies<>());
+        if (static_cast<std::int64_t>(values.size()) != expected)
+            throw ShapeError(name + shapes[k].name + " holds " + std::to_string(values.size()) +
+                             " numbers, expected " + std::to_string(expected));
+        if (!std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); }))
+            throw ShapeError(name + shapes[k].name + " holds a number that is not finite");
+    }
+    for (const double scale : p.tensors[1])
+        if (!(scale > 0))
+            throw ShapeError(name + "a scale is " + std::to_string(scale) + ", expected a positive number");
+}
+
+Parameters check(Parameters p) {
+    checkTensors(p);
+    requireRange("the absolute tolerance", p.solver.absoluteTolerance, 1e-12, 1);
+    requireRange("the relative tolerance", p.solver.relativeTolerance, 1e-12, 1);
+    requireRange("the number of steps", p.solver.numSteps, 1, 1e6);
+    requireRange("the number of probes", p.trace.numProbes, 1, 4096);
+    return p;
+}
+
+double sumOfLogs(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0,
+                           [](double sum, double value) { return sum + std::log(value); });
+}
+
+double logNormal(int d, const double* z) {
+    return -0.5 * std::inner_product(z, z + d, z, 0.0);
+}
+
+/** A number that depends on every bit of where a trajectory starts, so that probes follow from it alone. */
+std::uint64_t hash(int d, const double* u) {
+    std::uint64_t h = 0;
+    for (int i = 0; i < d; i++) {
+        // The mixing of SplitMix64: Steele, Lea and Flood, OOPSLA 2014.
+        h += std::bit_cast<std::uint64_t>(u[i]) + 0x9E3779B97F4A7C15;
+        h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9;
+        h = (h ^ (h >> 27)) * 0x94D049BB133111EB;
+        h ^= h >> 31;
+    }
+    return h;
+}
+
+double mean(std::size_t count, const double* values) {
+    return std::accumulate(values, values + count, 0.0) / static_cast<double>(count);
+}
+
+} // namespace
+
+ContinuousFlowProposal::ContinuousFlowProposal(Parameters given)
+    : parameters(check(std::move(given))), coordinates(parameters.flow.count, parameters.flow.frame),
+      velocity(
+          VelocityField::create(parameters.flow, {parameters.tensors.begin() + 2, parameters.tensors.end()})),
+      logConstant(-coordinates.getDimension() * halfLogTwoPi - sumOfLogs(parameters.tensors[1])) {}
+
+ContinuousFlowProposal::~ContinuousFlowProposal() = default;
+
+std::size_t ContinuousFlowProposal::getNumDensities() const {
+    return parameters.trace.method == FlowTrace::Method::Exact ? 1 : parameters.trace.numProbes;
+}
+
+void ContinuousFlowProposal::requireWeights() const {
+    if (parameters.trace.method == FlowTrace::Method::Hutchinson && !parameters.trace.allowNoisyWeights)
+        throw Error(name + "its trace is Hutchinson's estimate, so its densities have noise, which biases "
+                           "weights; choose the exact trace, or allow noisy weights (estimateLogDensity() "
+                           "tells their variance)");
+}
+
+void ContinuousFlowProposal::integrate(std::int64_t count, double from, double to, double* u,
+                                       double* logChange) const {
+    const int d = coordinates.getDimension();
+    const bool exact = parameters.trace.method == FlowTrace::Method::Exact;
+    std::vector<std::uint64_t> keys;
+    for (std::int64_t i = 0; !exact && i < count; i++)
+        keys.push_back(hash(d, u + i * d));
+    const auto drawProbe = [&](std::int64_t sample, int probe, double* direction) {
+        CounterRandom random(keys[sample], CounterRandom::Stream::Probe, probe);
+        for (int i = 0; i < d; i++)
+            direction[i] = random.below(2) == 0 ? -1 : 1;
+    };
+    FlowIntegrator(*velocity, parameters.solver, exact ? 0 : parameters.trace.numProbes, drawProbe)
+        .integrate(count, from, to, u, logChange);
+}
+
+void ContinuousFlowProposal::sample(std::uint64_t seed, std::int64_t first, std::int64_t count,
+                                    double* positions, double* density) const {
+    requireWeights();
+    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const std::size_t numDensities = getNumDensities();
+    const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
+    for (std::int64_t start = 0; start < count; start += piece) {
+        const std::int64_t size = std::min(piece, count - start);
+        std::vector<double> u(size * d), base(size), change(size * numDensities);
+        for (std::int64_t i = 0; i < size; i++) {
+            CounterRandom random(seed, CounterRandom::Stream::Proposal,
+                                 static_cast<std::uint64_t>(first + start + i));
+            std::generate_n(&u[i * d], d, [&] { return random.normal(); });
+            base[i] = logConstant + logNormal(d, &u[i * d]);
+        }
+        integrate(size, 0, 1, u.data(), change.data());
+        for (std::int64_t i = 0; i < size; i++) {
+            double* y = &u[i * d];
+            for (int j = 0; j < d; j++)
+                y[j] = location[j] + scale[j] * y[j];
+            coordinates.toPositions(y, positions + (start + i) * width);
+            density[start + i] = base[i] + mean(numDensities, &change[i * numDensities]);
+        }
+    }
+}
+
+void ContinuousFlowProposal::invert(std::int64_t count, const double* positions, double* densities) const {
+    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const std::size_t numDensities = getNumDensities();
+    const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
+    std::vector<double> u(count * d);
+    for (std::int64_t i = 0; i < count; i++) {
+        const double* x = positions + i * width;
+        coordinates.toCoordinates(x, &u[i * d]);
+        // Coordinates may ignore a centroid that is infinite; a density may not.
+        const bool finite = std::all_of(x, x + width, [](double value) { return std::isfinite(value); });
+        for (int j = 0; j < d; j++)
+            u[i * d + j] = finite ? (u[i * d + j] - location[j]) / scale[j] : nan;
+    }
+    integrate(count, 1, 0, u.data(), densities);
+    for (std::int64_t i = 0; i < count; i++)
+        for (std::size_t p = 0; p < numDensities; p++) {
+            double& density = densities[i * numDensities + p];
+            density = logConstant + logNormal(d, &u[i * d]) - density;
+        }
+}
+
+void ContinuousFlowProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
+    requireWeights();
+    const int width = coordinates.getNumCoordinates();
+    const std::size_t numDensities = getNumDensities();
+    for (std::int64_t start = 0; start < count; start += piece) {
+        const std::int64_t size = std::min(piece, count - start);
+        std::vector<double> densities(size * numDensities);
+        invert(size, positions + start * width, densities.data());
+        for (std::int64_t i = 0; i < size; i++)
+            density[start + i] = mean(numDensities, &densities[i * numDensities]);
+    }
+}
+
+void ContinuousFlowProposal::estimateLogDensity(std::int64_t count, const double* positions, double* density,
+                                                double* variance) const {
+    const std::size_t n = getNumDensities();
+    const bool exact = parameters.trace.method == FlowTrace::Method::Exact;
+    if (!exact && n < 2)
+        throw Error(name + "the variance of a density is estimated from the scatter of its probes, but there "
+                           "is only one; choose two or more");
+    std::vector<double> densities(count * n);
+    invert(count, positions, densities.data());
+    for (std::int64_t i = 0; i < count; i++) {
+        const double* each = &densities[i * n];
+        density[i] = mean(n, each);
+        double squares = 0;
+        for (std::size_t p = 0; p < n; p++)
+            squares += (each[p] - density[i]) * (each[p] - density[i]);
+        variance[i] = exact ? 0 : squares / static_cast<double>(n * (n - 1));
+    }
+}
+
+void ContinuousFlowProposal::computeVelocity(std::int64_t count, const double* u, const double* t,
+                                             double* result, double* divergence) const {
+    constexpr int lanes = VelocityField::lanes;
+    const int d = coordinates.getDimension();
+    std::vector<double> at(d * lanes), v(d * lanes), workspace(velocity->getWorkspaceSize());
+    for (std::int64_t start = 0; start < count; start += lanes) {
+        bool active[lanes];
+        double times[lanes] = {}, divergences[lanes];
+        for (int lane = 0; lane < lanes; lane++) {
+            active[lane] = start + lane < count;
+            for (int i = 0; i < d; i++)
+                at[i * lanes + lane] = active[lane] ? u[(start + lane) * d + i] : 0;
+            times[lane] = active[lane] ? t[start + lane] : 0;
+        }
+        velocity->evaluate(active, times, at.data(), v.data(), divergences, workspace.data());
+        for (int lane = 0; lane < lanes && active[lane]; lane++) {
+            for (int i = 0; i < d; i++)
+                result[(start + lane) * d + i] = v[i * lanes + lane];
+            divergence[start + lane] = divergences[lane];
+        }
+    }
+}
+
+} // namespace OpenMMScore

@@ -1,0 +1,58 @@
+#ifndef OPENMMSCORE_SAMPLING_MLPVELOCITY_H_
+#define OPENMMSCORE_SAMPLING_MLPVELOCITY_H_
+
+#include "VelocityField.h"
+
+namespace OpenMMScore {
+
+/**
+ * The velocity of a multilayer perceptron. With D_l the slopes of the activations, its divergence is
+ * tr(W_L D_(L-1) ... W_1 D_0 W_0), found
+ *
+ *     for one hidden layer    as sum_k D_0k M_k,             M_k = (W_0 W_1)_kk
+ *     for two                 as sum_kj D_1k M_kj D_0j,      M_kj = W_1kj (W_0 W_2)_jk
+ *     for more                with the d columns of D_0 W_0, multiplied through
+ *
+ * where W_0 stands for its columns of coordinates. M is made once, so that up to two hidden layers the
+ * divergence costs as much as the velocity.
+ */
+class MlpVelocity : public VelocityField {
+public:
+    MlpVelocity(const ContinuousFlowDescription& flow, std::vector<std::vector<double>> tensors);
+
+    int getDimension() const override { return d; }
+    std::size_t getWorkspaceSize() const override;
+    void evaluate(const bool* active, const double* t, const double* u, double* v, double* divergence,
+                  double* workspace) const override;
+    void multiplyJacobian(const bool* active, const double* t, const double* u, const double* direction,
+                          double* product, double* workspace) const override;
+
+private:
+    struct Layer {
+        int out, in;
+        std::vector<double> weight, bias;
+    };
+    /** Where evaluate() keeps what: activations and slopes of each hidden layer, inputs, two rows beside. */
+    struct Places {
+        double *input, *scratch[2];
+        std::vector<double*> activations, slopes;
+    };
+
+    void prepareDivergence();
+    Places place(double* workspace) const;
+    void computeDivergence(const Places& places, double* divergence) const;
+    /** Take a row [H_0, lanes] (before D_0) through all later layers but the last. @return where it is */
+    const double* propagate(const Places& places, int from) const;
+
+    ContinuousFlowDescription flow;
+    int d, widest = 0;
+    std::vector<Layer> layers;
+    /** M, [H_0] or [H_1, H_0]; empty with more hidden layers. */
+    std::vector<double> traceWeight;
+    /** W_0's columns of coordinates, [H_0, d], and the same by columns. */
+    std::vector<double> firstWeight, firstTransposed;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_SAMPLING_MLPVELOCITY_H_

@@ -1,0 +1,402 @@
+// What continuous flows promise beside TestProposals.cpp, where densities must agree to the last bit.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "../models/ModelFileBytes.h"
+#include "Proposals.h"
+#include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/ProposalFile.h"
+
+using namespace OpenMMScore;
+using namespace OpenMMScore::testing;
+
+namespace {
+
+using Frame = Proposal::Frame;
+using Parameters = ContinuousFlowProposal::Parameters;
+using Vector = std::vector<double>;
+
+struct Draw {
+    Vector positions, logDensity;
+};
+
+Draw draw(const Proposal& proposal, std::uint64_t seed, std::int64_t first, std::int64_t count) {
+    Draw result{Vector(static_cast<std::size_t>(count * proposal.getNumCoordinates())),
+                Vector(static_cast<std::size_t>(count))};
+    proposal.sample(seed, first, count, result.positions.data(), result.logDensity.data());
+    return result;
+}
+
+Vector densities(const Proposal& proposal, const Vector& positions) {
+    Vector result(positions.size() / static_cast<std::size_t>(proposal.getNumCoordinates()));
+    proposal.logDensity(static_cast<std::int64_t>(result.size()), positions.data(), result.data());
+    return result;
+}
+
+/** Flows of every depth, for which divergences are found in different ways, and every frame. */
+struct Case {
+    const char* name;
+    Parameters parameters;
+};
+
+std::vector<Case> allCases() {
+    Case tanh{"TanhVector", continuousFlow(5, {9, 6}, Frame::Vector)};
+    tanh.parameters.flow.mlp.activation = ContinuousFlowDescription::Activation::Tanh;
+    Case fixed{"FixedSteps", continuousFlow(1, {8, 8})};
+    fixed.parameters.solver = {FlowSolver::Method::RungeKutta4, 1, 1, 200};
+    return {{"OneHiddenLayer", continuousFlow(1, {7})},
+            {"TwoHiddenLayers", continuousFlow(1, {8, 6})},
+            {"ThreeHiddenLayers", continuousFlow(2, {5, 9, 6})},
+            {"FourHiddenLayersCentred", continuousFlow(2, {6, 5, 4, 7}, Frame::Centred)},
+            {"TwoHiddenLayersCentred", continuousFlow(3, {12, 10}, Frame::Centred)},
+            tanh,
+            fixed};
+}
+
+class ContinuousFlowTest : public ::testing::TestWithParam<Case> {
+protected:
+    const ContinuousFlowProposal proposal{GetParam().parameters};
+    const int d = GetParam().parameters.flow.getDimension();
+    const std::size_t width = static_cast<std::size_t>(proposal.getNumCoordinates());
+};
+
+/** The natural logarithm of |det A|, [n, n], by elimination with pivots. */
+double logDeterminant(std::size_t n, Vector a) {
+    double result = 0;
+    for (std::size_t k = 0; k < n; k++) {
+        std::size_t pivot = k;
+        for (std::size_t i = k; i < n; i++)
+            if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k]))
+                pivot = i;
+        for (std::size_t j = 0; j < n; j++)
+            std::swap(a[k * n + j], a[pivot * n + j]);
+        result += std::log(std::abs(a[k * n + k]));
+        for (std::size_t i = k + 1; i < n; i++) {
+            const double factor = a[i * n + k] / a[k * n + k];
+            for (std::size_t j = k; j < n; j++)
+                a[i * n + j] -= factor * a[k * n + j];
+        }
+    }
+    return result;
+}
+
+Parameters hutchinson(int numProbes, bool allow) {
+    Parameters parameters = continuousFlow(4, {10, 8}, Frame::Centred);
+    parameters.trace = {FlowTrace::Method::Hutchinson, numProbes, allow};
+    return parameters;
+}
+
+} // namespace
+
+TEST_P(ContinuousFlowTest, SamplesDoNotDependOnHowTheyAreCut) {
+    // More than one piece of work, and a number that does not fill the last lanes.
+    const std::int64_t count = 267;
+    const Draw whole = draw(proposal, 7, 100, count);
+    for (const auto& [start, size] : {std::pair(0, 1), std::pair(3, 11), std::pair(250, 17)}) {
+        const Draw part = draw(proposal, 7, 100 + start, size);
+        EXPECT_TRUE(std::equal(part.logDensity.begin(), part.logDensity.end(), &whole.logDensity[start]));
+        EXPECT_TRUE(
+            std::equal(part.positions.begin(), part.positions.end(), &whole.positions[start * width]));
+        const Vector positions(&whole.positions[start * width], &whole.positions[(start + size) * width]);
+        EXPECT_TRUE(std::equal(&whole.positions[start * width], &whole.positions[(start + size) * width],
+                               positions.begin()));
+        const Vector all = densities(proposal, whole.positions), some = densities(proposal, positions);
+        EXPECT_TRUE(std::equal(some.begin(), some.end(), &all[start]));
+    }
+    EXPECT_NE(draw(proposal, 8, 100, 1).positions[0], whole.positions[0]);
+    EXPECT_NE(draw(proposal, 7 + (std::uint64_t(1) << 32), 100, 1).positions[0], whole.positions[0]);
+    EXPECT_NE(draw(proposal, 7, 100 + (std::int64_t(1) << 32), 1).positions[0], whole.positions[0]);
+}
+
+TEST_P(ContinuousFlowTest, SampledDensityIsTheDensityOfTheSample) {
+    const Draw drawn = draw(proposal, 3, 0, 50);
+    const Vector again = densities(proposal, drawn.positions);
+    for (std::size_t i = 0; i < 50; i++)
+        // Two integrations at a tolerance of 1e-9 relative to values up to about 20.
+        EXPECT_NEAR(again[i], drawn.logDensity[i], 1e-6);
+}
+
+TEST_P(ContinuousFlowTest, DivergenceIsTheTraceOfTheJacobian) {
+    Filler filler;
+    const std::size_t n = static_cast<std::size_t>(d), count = 11;
+    const Vector u = anyNumbers(filler, count * n, 1.5), t = anyNumbers(filler, count, 0.5, 0.5);
+    Vector v(count * n), divergence(count);
+    proposal.computeVelocity(count, u.data(), t.data(), v.data(), divergence.data());
+    const double h = 1e-3;
+    for (std::size_t k = 0; k < count; k++) {
+        double trace = 0;
+        for (std::size_t i = 0; i < n; i++)
+            for (const auto& [offset, weight] :
+                 {std::pair(h, 8 / (12 * h)), std::pair(-h, -8 / (12 * h)), std::pair(2 * h, -1 / (12 * h)),
+                  std::pair(-2 * h, 1 / (12 * h))}) {
+                Vector moved(&u[k * n], &u[k * n] + n), rate(n);
+                moved[i] += offset;
+                double ignored;
+                proposal.computeVelocity(1, moved.data(), &t[k], rate.data(), &ignored);
+                trace += weight * rate[i];
+            }
+        // Differences of fourth order: h^4 times fifth derivatives of order 10, over 30.
+        EXPECT_NEAR(divergence[k], trace, 1e-9) << k;
+    }
+}
+
+/** log q(x) = log N(u(0)) - log |det dx/du(0)|, with the determinant from differences of whole trajectories.
+ */
+TEST_P(ContinuousFlowTest, DensityIsThatOfTheMap) {
+    Parameters parameters = GetParam().parameters;
+    std::fill(parameters.tensors[0].begin(), parameters.tensors[0].end(), 0.0);
+    std::fill(parameters.tensors[1].begin(), parameters.tensors[1].end(), 1.0);
+    parameters.solver.absoluteTolerance = parameters.solver.relativeTolerance = 1e-12;
+    const ContinuousFlowProposal flow(parameters);
+    const FrameCoordinates coordinates(parameters.flow.count, parameters.flow.frame);
+    const std::size_t n = static_cast<std::size_t>(d);
+    const Draw drawn = draw(flow, 5, 2, 1);
+    // Sample number 2 starts from these numbers; a flow at rest shows them.
+    Parameters atRest = parameters;
+    for (std::size_t k = 2; k < atRest.tensors.size(); k++)
+        std::fill(atRest.tensors[k].begin(), atRest.tensors[k].end(), 0.0);
+    const Draw base = draw(ContinuousFlowProposal(atRest), 5, 2, 1);
+    // Differences around it: a flow with another location of the base is not at hand, so follow the inverse.
+    Vector y(n), jacobian(n * n);
+    coordinates.toCoordinates(drawn.positions.data(), y.data());
+    const double h = 1e-4;
+    const auto moved = [&](std::size_t i, double step) {
+        Vector at = y, x(width), v(n);
+        at[i] += step;
+        // RK4 of the test's own, from t = 1 to 0.
+        const int steps = 400;
+        for (int s = 0; s < steps; s++) {
+            const double dt = -1.0 / steps;
+            Vector k[4], stage = at;
+            for (int r = 0; r < 4; r++) {
+                const double t = 1 + dt * (s + (r == 0 ? 0.0 : r == 3 ? 1.0 : 0.5));
+                double ignored;
+                k[r].resize(n);
+                flow.computeVelocity(1, stage.data(), &t, k[r].data(), &ignored);
+                for (std::size_t j = 0; j < n; j++)
+                    stage[j] = at[j] + dt * (r == 2 ? 1.0 : 0.5) * k[r][j];
+            }
+            for (std::size_t j = 0; j < n; j++)
+                at[j] += dt / 6 * (k[0][j] + 2 * k[1][j] + 2 * k[2][j] + k[3][j]);
+        }
+        return at;
+    };
+    for (std::size_t i = 0; i < n; i++) {
+        const Vector above = moved(i, h), below = moved(i, -h);
+        for (std::size_t j = 0; j < n; j++)
+            jacobian[j * n + i] = (above[j] - below[j]) / (2 * h);
+    }
+    const Vector start = moved(0, 0);
+    Vector expected(n);
+    coordinates.toCoordinates(base.positions.data(), expected.data());
+    for (std::size_t j = 0; j < n; j++)
+        EXPECT_NEAR(start[j], expected[j], 1e-6);
+    EXPECT_NEAR(drawn.logDensity[0], base.logDensity[0] + logDeterminant(n, jacobian), 1e-5);
+}
+
+TEST_P(ContinuousFlowTest, PositionsThatAreNotFiniteHaveADensityThatIsNaN) {
+    for (const double bad :
+         {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+        for (std::size_t i = 0; i < width; i++) {
+            Vector x(3 * width, 0.1);
+            x[width + i] = bad;
+            const Vector result = densities(proposal, x);
+            EXPECT_TRUE(std::isnan(result[1]));
+            EXPECT_TRUE(std::isfinite(result[0]));
+            EXPECT_EQ(result[0], result[2]);
+        }
+}
+
+TEST_P(ContinuousFlowTest, FilesKeepEveryBit) {
+    const auto again = makeProposal(proposal.encode());
+    EXPECT_EQ(again->encode(), proposal.encode());
+    EXPECT_EQ(again->getFrame(), proposal.getFrame());
+    const Draw one = draw(proposal, 3, 5, 9), other = draw(*again, 3, 5, 9);
+    EXPECT_EQ(one.positions, other.positions);
+    EXPECT_EQ(one.logDensity, other.logDensity);
+}
+
+INSTANTIATE_TEST_SUITE_P(Flows, ContinuousFlowTest, ::testing::ValuesIn(allCases()),
+                         [](const auto& each) { return std::string(each.param.name); });
+
+TEST(ContinuousFlowProposal, DensityIntegratesToOneInOneToThreeDimensions) {
+    for (int d = 1; d <= 3; d++) {
+        Parameters parameters = continuousFlow(d, {8, 8}, Frame::Vector);
+        parameters.solver.absoluteTolerance = parameters.solver.relativeTolerance = 1e-5;
+        const ContinuousFlowProposal proposal(parameters);
+        const Draw drawn = draw(proposal, 1, 0, 2000);
+        double lower = 1e9, upper = -1e9;
+        for (const double x : drawn.positions) {
+            lower = std::min(lower, x);
+            upper = std::max(upper, x);
+        }
+        // A smooth density that has died away at the ends: the plain sum converges faster than any power.
+        const double margin = 0.3 * (upper - lower);
+        const int points = d == 1 ? 400 : d == 2 ? 100 : 34;
+        const double step = (upper - lower + 2 * margin) / points;
+        Vector grid;
+        int total = 1;
+        for (int k = 0; k < d; k++)
+            total *= points;
+        for (int cell = 0; cell < total; cell++)
+            for (int k = 0, rest = cell; k < d; k++, rest /= points)
+                grid.push_back(lower - margin + (rest % points + 0.5) * step);
+        double sum = 0;
+        for (const double logDensity : densities(proposal, grid))
+            sum += std::exp(logDensity) * std::pow(step, d);
+        EXPECT_NEAR(sum, 1, 2e-3) << d;
+    }
+}
+
+TEST(ContinuousFlowProposal, AtRestIsANormalDistribution) {
+    Parameters parameters = continuousFlow(2, {4});
+    for (std::size_t k = 2; k < parameters.tensors.size(); k++)
+        std::fill(parameters.tensors[k].begin(), parameters.tensors[k].end(), 0.0);
+    auto normal = mixture(2, 1, GaussianMixtureProposal::Covariance::Diagonal);
+    normal.means = parameters.tensors[0];
+    for (std::size_t i = 0; i < 6; i++)
+        normal.covariances[i] = parameters.tensors[1][i] * parameters.tensors[1][i];
+    const Draw drawn = draw(ContinuousFlowProposal(parameters), 1, 0, 5);
+    const Vector expected = densities(GaussianMixtureProposal(normal), drawn.positions);
+    for (std::size_t i = 0; i < 5; i++)
+        EXPECT_NEAR(drawn.logDensity[i], expected[i], 1e-10);
+}
+
+TEST(ContinuousFlowProposal, CentredOnesIgnoreTheCentroid) {
+    const ContinuousFlowProposal proposal(continuousFlow(3, {6, 6}, Frame::Centred));
+    const Draw drawn = draw(proposal, 9, 0, 1);
+    Vector moved = drawn.positions;
+    for (std::size_t i = 0; i < 9; i++)
+        moved[i] += 1.5 + static_cast<double>(i % 3);
+    EXPECT_NEAR(densities(proposal, moved)[0], densities(proposal, drawn.positions)[0], 1e-8);
+    for (std::size_t axis = 0; axis < 3; axis++)
+        EXPECT_NEAR(drawn.positions[axis] + drawn.positions[3 + axis] + drawn.positions[6 + axis], 0, 1e-14);
+}
+
+TEST(ContinuousFlowProposal, ProbesGiveTheDensityWithTheVarianceTheySay) {
+    Parameters exact = hutchinson(1, true);
+    exact.trace = {};
+    const ContinuousFlowProposal reference(exact);
+    const ContinuousFlowProposal noisy(hutchinson(16, false));
+    const int count = 400;
+    const Draw drawn = draw(reference, 2, 0, count);
+    Vector estimates(count), variances(count);
+    noisy.estimateLogDensity(count, drawn.positions.data(), estimates.data(), variances.data());
+    const Vector expected = densities(reference, drawn.positions);
+    double bias = 0, squares = 0, variance = 0;
+    for (std::size_t i = 0; i < count; i++) {
+        bias += (estimates[i] - expected[i]) / count;
+        squares += (estimates[i] - expected[i]) * (estimates[i] - expected[i]) / count;
+        variance += variances[i] / count;
+    }
+    EXPECT_GT(variance, 1e-3);
+    EXPECT_NEAR(bias, 0, 5 * std::sqrt(variance / count));
+    // Squared normal deviates scatter by sqrt(2), and variances differ from sample to sample.
+    EXPECT_NEAR(squares / variance, 1, 5 * 2 / std::sqrt(double(count)));
+    reference.estimateLogDensity(1, drawn.positions.data(), estimates.data(), variances.data());
+    EXPECT_EQ(variances[0], 0);
+    EXPECT_EQ(estimates[0], expected[0]);
+}
+
+TEST(ContinuousFlowProposal, ProbesFollowFromTheSampleAlone) {
+    const ContinuousFlowProposal noisy(hutchinson(2, true));
+    const Draw drawn = draw(noisy, 2, 0, 20);
+    const Draw part = draw(noisy, 2, 13, 1);
+    EXPECT_EQ(part.logDensity[0], drawn.logDensity[13]);
+    const Vector all = densities(noisy, drawn.positions);
+    const Vector one = densities(noisy, {&drawn.positions[13 * 12], &drawn.positions[13 * 12] + 12});
+    EXPECT_EQ(one[0], all[13]);
+}
+
+TEST(ContinuousFlowProposal, NoiseIsNoWeightUnlessAskedFor) {
+    const ContinuousFlowProposal refused(hutchinson(2, false)), single(hutchinson(1, true));
+    Vector x(12), q(1), variance(1);
+    EXPECT_THROW(refused.sample(1, 0, 1, x.data(), q.data()), Error);
+    EXPECT_THROW(refused.logDensity(1, x.data(), q.data()), Error);
+    EXPECT_NO_THROW(refused.estimateLogDensity(1, x.data(), q.data(), variance.data()));
+    EXPECT_NO_THROW(single.sample(1, 0, 1, x.data(), q.data()));
+    EXPECT_THROW(single.estimateLogDensity(1, x.data(), q.data(), variance.data()), Error);
+    const Draw one = draw(single, 1, 0, 3), other = draw(*makeProposal(single.encode()), 1, 0, 3);
+    EXPECT_EQ(one.logDensity, other.logDensity);
+}
+
+TEST(ContinuousFlowProposal, SaysWhatIsWrongWithItsParameters) {
+    const auto expect = [](auto change, const std::string& part) {
+        Parameters parameters = continuousFlow(2, {3, 3});
+        change(parameters);
+        try {
+            ContinuousFlowProposal proposal(parameters);
+            ADD_FAILURE() << "accepted, expected: " << part;
+        }
+        catch (const ShapeError& error) {
+            EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+        }
+    };
+    expect([](auto& p) { p.tensors.pop_back(); }, "got 7 tensors, expected 8");
+    expect([](auto& p) { p.tensors[2].pop_back(); }, "network.layers.0.weight holds 32 numbers, expected 33");
+    expect([](auto& p) { p.tensors[3][0] = std::nan(""); },
+           "network.layers.0.bias holds a number that is not");
+    expect([](auto& p) { p.tensors[1][2] = 0; }, "a scale is 0.000000, expected a positive number");
+    expect([](auto& p) { p.solver.absoluteTolerance = 0; }, "the absolute tolerance is 0.000000");
+    expect([](auto& p) { p.solver.numSteps = 0; }, "the number of steps is 0");
+    expect([](auto& p) { p.trace.numProbes = 0; }, "the number of probes is 0");
+    expect([](auto& p) { p.flow.count = 0; }, "the number of particles is 0");
+}
+
+TEST(ContinuousFlowProposal, DamagedFilesAreRefused) {
+    const std::string whole = ContinuousFlowProposal(hutchinson(2, true)).encode();
+    for (std::size_t length = 0; length < whole.size(); length += length < 1200 ? 1 : 97)
+        EXPECT_THROW(makeProposal(std::string_view(whole).substr(0, length)), ModelFileError) << length;
+    for (std::size_t i = 0; i < 8 * 1200; i++) {
+        std::string damaged = whole;
+        damaged[i / 8] = static_cast<char>(damaged[i / 8] ^ (1 << (i % 8)));
+        try {
+            makeProposal(damaged);
+        }
+        catch (const ModelFileError&) {
+        }
+    }
+}
+
+TEST(ContinuousFlowProposal, SaysWhatIsWrongWithAFile) {
+    const std::string good = R"({"network":{"kind":"mlp","hidden":[2],"activation":"swish"},)"
+                             R"("time_frequencies":0,"solver":{"method":"euler","steps":5},)"
+                             R"("trace":{"method":"exact"}})";
+    const auto make = [](const std::string& settings) {
+        const std::string document = R"({"kind":"proposal","format_version":1,"family":"continuous-flow",)"
+                                     R"("count":2,"frame":"vector","provenance":{},"settings":)" +
+                                     settings + "}";
+        const std::vector<NamedTensor> tensors = {{"location", {2}, {0, 0}},
+                                                  {"scale", {2}, {1, 1}},
+                                                  {"network.layers.0.weight", {2, 3}, Vector(6, 0.1)},
+                                                  {"network.layers.0.bias", {2}, {0, 0}},
+                                                  {"network.layers.1.weight", {2, 2}, Vector(4, 0.1)},
+                                                  {"network.layers.1.bias", {2}, {0, 0}}};
+        const Bytes bytes = ModelFile::encode(document, tensors);
+        return makeProposal(std::string(bytes.begin(), bytes.end()), "evil");
+    };
+    EXPECT_NO_THROW(make(good));
+    const auto expect = [&](const std::string& from, const std::string& to, const std::string& part) {
+        std::string settings = good;
+        settings.replace(settings.find(from), from.size(), to);
+        expectRefusal([&] { make(settings); }, {"evil: ", part});
+    };
+    expect("\"mlp\"", "\"cnn\"", "settings.network.kind: is 'cnn', expected one of 'mlp'");
+    expect("[2]", "[3]", "tensor 'network.layers.0.weight': has shape [2, 3], expected [3, 3]");
+    expect("[2]", "[9999999]", "settings.network.hidden[0]: is 9999999");
+    expect("[2]", "[]", "settings.network.hidden");
+    expect("\"swish\"", "\"relu\"", "settings.network.activation: is 'relu'");
+    expect("\"time_frequencies\":0", "\"time_frequencies\":1", "network.layers.0.weight");
+    expect("\"euler\"", "\"leapfrog\"", "settings.solver.method: is 'leapfrog'");
+    expect("\"steps\":5", "\"steps\":0", "the number of steps is 0");
+    expect("\"steps\":5", "\"stepz\":5", "unknown field 'stepz'");
+    expect(R"("method":"euler","steps":5)",
+           R"("method":"dormand-prince","absolute_tolerance":0,"relative_tolerance":1e-5)",
+           "settings.solver.absolute_tolerance: is 0");
+    expect("{\"method\":\"exact\"}", "{\"method\":\"hutchinson\",\"probes\":1,\"noisy_weights\":1}",
+           "settings.trace.noisy_weights: is 1, expected true or false");
+}
