@@ -87,6 +87,23 @@ def test_trains_and_writes_a_model(run_folder):
     assert lines[-1]["step"] == 20 and "validation_loss" in lines[-1]
 
 
+def test_threads_do_not_change_a_small_batch(run_folder):
+    np.save(run_folder / "plane.npy", np.load(run_folder / "chain.npy").reshape(-1, 2))
+    text = CONFIG.replace("chain.npy", "plane.npy").replace("batch_size = 32", "batch_size = 128")
+    text = (
+        text[: text.index("architecture")]
+        + 'architecture = "mlp"\nhidden = [16, 16]\n[fokker_planck]\n'
+        + ("weight = 1e-3\n" + text[text.index("[training]") :])
+    )
+    write_config(run_folder, text)
+    found = []
+    for threads in ("1", "2", "3"):
+        result = train(run_folder, "--threads", threads, "--overwrite")
+        assert result.returncode == 0, result.stderr
+        found.append(read_model(run_folder / "out/model.safetensors")[1])
+    assert all(np.array_equal(found[0][name], other[name]) for other in found[1:] for name in other)
+
+
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_can_be_resumed(run_folder, sent, code):
     write_config(run_folder, steps=1000000)

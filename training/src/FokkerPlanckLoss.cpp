@@ -68,6 +68,11 @@ FokkerPlanckLoss::FokkerPlanckLoss(const VariancePreserving& noiseSchedule,
                                    const FokkerPlanckOptions& choices, bool ofParticles)
     : schedule(noiseSchedule), matching(scoreMatching), options(choices), particles(ofParticles) {}
 
+int FokkerPlanckLoss::getNumPoints() const {
+    // p and q for two perturbations, and with a stencil p at two other times.
+    return options.timeDerivative == TimeDerivative::Exact ? 4 : 8;
+}
+
 FokkerPlanckLoss::Points FokkerPlanckLoss::points(const TorchNetwork& network,
                                                   const NoisedBatch& batch) const {
     if (!batch.perturbations.defined())
@@ -78,7 +83,7 @@ FokkerPlanckLoss::Points FokkerPlanckLoss::points(const TorchNetwork& network,
     const bool exact = options.timeDerivative == TimeDerivative::Exact;
     Points result;
     if (batch.features.defined())
-        result.features = batch.features.repeat({exact ? 4 : 8, 1, 1});
+        result.features = batch.features.repeat({getNumPoints(), 1, 1});
     if (exact) {
         result.positions = at::cat({p, q});
         result.times = at::cat({t, t});

@@ -92,7 +92,11 @@ bool ScoreMatchingObjective::isMlp() const {
 std::int64_t ScoreMatchingObjective::partSize(std::int64_t batchSize) const {
     if (!options.device().is_cpu())
         return batchSize;
-    return std::clamp<std::int64_t>(rowsPerPart / (isMlp() ? 1 : config.model.count), 1, batchSize);
+    // A perceptron takes all points of the Fokker-Planck loss at once, see forFokkerPlanck().
+    const std::int64_t rowsPerSample = !isMlp()       ? config.model.count
+                                       : fokkerPlanck ? 1 + fokkerPlanck->getNumPoints()
+                                                      : 1;
+    return std::clamp<std::int64_t>(rowsPerPart / rowsPerSample, 1, batchSize);
 }
 
 // Samples are chosen evenly over the batch, so that it does not matter how it is cut and threads have equal

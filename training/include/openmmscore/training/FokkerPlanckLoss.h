@@ -51,6 +51,8 @@ public:
      */
     double addGradient(const TorchNetwork& network, const NoisedBatch& batch, double scale,
                        at::Tensor& gradient) const;
+    /** @return at how many points the network is evaluated for each sample */
+    int getNumPoints() const;
     /** @return shape [2, batch], float64: R_v1 and R_v2 */
     at::Tensor residuals(const TorchNetwork& network, const NoisedBatch& batch) const;
 
