@@ -65,6 +65,7 @@ def _cast(cls, plain):
 %include "model.i"
 %include "diffusion.i"
 %include "proposal.i"
+%include "internalcoordinates.i"
 %include "scoreforce.i"
 %include "montecarloflowmove.i"
 %include "scorelangevinintegrator.i"

@@ -38,6 +38,7 @@ from .reporters import FlowMoveReporter, MoleculeEnergyReporter, MoleculeTraject
 from .sampling import (  # noqa: E402
     BoltzmannSampler,
     GaussianMixtureProposal,
+    InternalCoordinates,
     Proposal,
     WeightedSamples,
     loadProposal,
@@ -55,6 +56,7 @@ __all__ = [
     "FlowMoveReporter",
     "FrameStatus",
     "GaussianMixtureProposal",
+    "InternalCoordinates",
     "Model",
     "MonteCarloFlowMove",
     "MoleculeEnergyReporter",

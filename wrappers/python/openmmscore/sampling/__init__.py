@@ -13,6 +13,7 @@ from .independence import (
     IndependenceSampler,
     integratedAutocorrelationTime,
 )
+from .internalcoordinates import InternalCoordinates
 from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal, loadProposal
 from .resampling import resample
 from .sampler import BoltzmannSampler
@@ -33,6 +34,7 @@ __all__ = [
     "Histogram",
     "IndependenceChain",
     "IndependenceSampler",
+    "InternalCoordinates",
     "Mbar",
     "ParetoTail",
     "Proposal",
