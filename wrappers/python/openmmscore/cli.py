@@ -221,8 +221,21 @@ def _addEvaluate(commands: Subparsers) -> None:
     addEvaluate(commands)
 
 
+def _addTensorboard(commands: Subparsers) -> None:
+    from .train.tensorboard import addTensorboard
+
+    addTensorboard(commands)
+
+
 #: One function for each command, which adds its parser; append to it to have one more.
-COMMANDS: list[Callable[[Subparsers], None]] = [_addInfo, _addConvert, _addTrain, _addEvaluate, _addDoctor]
+COMMANDS: list[Callable[[Subparsers], None]] = [
+    _addInfo,
+    _addConvert,
+    _addTrain,
+    _addTensorboard,
+    _addEvaluate,
+    _addDoctor,
+]
 
 
 if __name__ == "__main__":
