@@ -9,6 +9,7 @@
 #include "openmmscore/sampling/AffineCouplingProposal.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
+#include "openmmscore/sampling/SplineFlowProposal.h"
 
 namespace OpenMMScore {
 
@@ -23,6 +24,7 @@ constexpr Family families[] = {
     {"gaussian-mixture", GaussianMixtureProposal::fromContents},
     {"affine-coupling", AffineCouplingProposal::fromContents},
     {"continuous-flow", ContinuousFlowProposal::fromContents},
+    {"spline-flow", SplineFlowProposal::fromContents},
 };
 
 std::shared_ptr<const Proposal> make(ModelFile file) {

@@ -58,7 +58,7 @@ void appendLayer(std::vector<SplineFlowTensor>& tensors, const Description& desc
     if (const int shifts = description.countShifts(l); shifts > 0)
         tensors.push_back({prefix + "shift", {shifts}});
     auto in = static_cast<std::int64_t>(description.getInputCoordinates(l).size());
-    const auto outputs = static_cast<std::int64_t>(description.getOutputCoordinates(l).size());
+    const std::int64_t outputs = description.countOutputs(l);
     if (in == 0) {
         tensors.push_back({prefix + "linear.0.bias", {outputs}});
         return;
@@ -133,13 +133,14 @@ int Description::countKnotNumbers(Kind kind) const {
 
 std::vector<int> Description::getInputCoordinates(std::size_t l) const {
     const Layer& layer = layers[l];
+    std::vector<bool> seen(static_cast<std::size_t>(dimension), true);
+    if (layer.type == Layer::Type::Coupling)
+        for (int i : layer.transformed)
+            seen[static_cast<std::size_t>(i)] = false;
     std::vector<int> result;
-    for (int i = 0; i < dimension; i++) {
-        if (layer.type == Layer::Type::Coupling &&
-            std::find(layer.transformed.begin(), layer.transformed.end(), i) != layer.transformed.end())
-            continue;
-        result.insert(result.end(), getKind(i) == Kind::Circular && !layer.rawAngles ? 2 : 1, i);
-    }
+    for (int i = 0; i < dimension; i++)
+        if (seen[static_cast<std::size_t>(i)])
+            result.insert(result.end(), getKind(i) == Kind::Circular && !layer.rawAngles ? 2 : 1, i);
     return result;
 }
 
@@ -149,6 +150,13 @@ std::vector<int> Description::getOutputCoordinates(std::size_t l) const {
         result.insert(result.end(), static_cast<std::size_t>(countKnotNumbers(getKind(coordinate))),
                       coordinate);
     return result;
+}
+
+std::int64_t Description::countOutputs(std::size_t l) const {
+    std::int64_t count = 0;
+    for (int coordinate : layers[l].transformed)
+        count += countKnotNumbers(getKind(coordinate));
+    return count;
 }
 
 int Description::countShifts(std::size_t l) const {

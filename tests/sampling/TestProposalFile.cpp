@@ -8,6 +8,7 @@
 
 #include "../models/ModelFileBytes.h"
 #include "Proposals.h"
+#include "SplineFlows.h"
 #include "openmmscore/sampling/ProposalFile.h"
 
 using namespace OpenMMScore;
@@ -24,6 +25,7 @@ std::vector<std::shared_ptr<const Proposal>> examples() {
         for (Covariance covariance : {Covariance::Isotropic, Covariance::Diagonal, Covariance::Full})
             result.push_back(std::make_shared<GaussianMixtureProposal>(mixture(2, 2, covariance, frame)));
         result.push_back(std::make_shared<AffineCouplingProposal>(coupling(2, 3, 2, frame)));
+        result.push_back(splineFlow(2, frame, frame == Frame::Absolute));
     }
     return result;
 }
@@ -117,7 +119,7 @@ TEST(ProposalFile, SaysWhatIsWrongWithTheDocument) {
     expectProposalRefused(file(R"({"kind":"model"})"), {"kind: is 'model', expected 'proposal'"});
     expectProposalRefused(file(R"({"kind":"proposal","format_version":2})"),
                           {"format_version: is 2", "update"});
-    expectProposalRefused(file(document("spline", "{}")), {"family: is 'spline'", "'gaussian-mixture'"});
+    expectProposalRefused(file(document("cubist", "{}")), {"family: is 'cubist'", "'gaussian-mixture'"});
     expectProposalRefused(file(document("gaussian-mixture", "{}", 0)), {"count: is 0"});
     expectProposalRefused(file(document("gaussian-mixture", "[]")), {"settings: is an array"});
     expectProposalRefused(file(document("gaussian-mixture", mixtureSettings, 1, R"(,"famly":1)")),
@@ -157,4 +159,50 @@ TEST(ProposalFile, SaysWhatIsWrongWithACoupling) {
     expectProposalRefused(flow("[2]"), {"tensor 'layers.0.hidden.weight': is missing"});
     expectProposalRefused(flow("[0]"), {"settings.hidden[0]: is 0"});
     expectProposalRefused(flow("3"), {"settings.hidden: is 3, expected an array"});
+}
+
+TEST(ProposalFile, SaysWhatIsWrongWithASplineFlow) {
+    const std::string whole = internalFlow()->encode();
+    EXPECT_EQ(makeProposal(whole)->encode(), whole);
+    const auto expect = [&](const std::string& from, const std::string& to,
+                            const std::vector<std::string>& parts) {
+        ModelFile original = ModelFile::fromBytes({whole.begin(), whole.end()}, "whole");
+        std::string text = original.getDocument();
+        ASSERT_NE(text.find(from), std::string::npos) << from;
+        text.replace(text.find(from), from.size(), to);
+        std::vector<NamedTensor> tensors;
+        for (const auto& [name, info] : original.getTensors())
+            tensors.push_back({name, info.shape, original.readTensor(name, info.shape), DType::Float64});
+        expectProposalRefused(file(text, tensors), parts);
+    };
+    expect(R"("kind":"internal")", R"("kind":"external")",
+           {"settings.coordinates.kind: is 'external', expected 'frame' or 'internal'"});
+    expect("[3,2,1,0]", "[3,2,1]",
+           {"settings.coordinates.rows[3]: is an array of 3, expected an array of 4"});
+    expect("[3,2,1,0]", "[3,2,1,7]", {"settings.coordinates.rows[3][3]: is 7"});
+    expect("[3,2,1,0]", "[3,2,1,3]", {"evil.safetensors: "});
+    expect(",[3,2,1,0]", "", {"settings.coordinates.centres: is an array of 1, expected an array of 0"});
+    expect(R"("frame":"centred")", R"("frame":"absolute")", {"frame: is not 'centred'"});
+    expect(R"("circular":[5])", R"("circular":[])", {"has shape"});
+    expect(R"("bins":5)", R"("bins":6)", {"tensor 'layers.0.linear.2.weight': has shape"});
+    expect(R"("dimension":6)", R"("dimension":5)", {"settings.flow.circular[0]: is 5"});
+    expect(R"("count":4)", R"("count":5)", {"settings.coordinates.rows: there are 4 for 5 particles"});
+    expect(R"("hidden":[9,6])", R"("hidden":[9,6,8192])", {"has shape"});
+    expect(R"("base":"trainable")", R"("base":"standard")", {"tensor 'base.location': is superfluous"});
+    expect(R"("dimension":6)", R"("dimension":16384)", {"tensor 'location': has shape [6]"});
+    expectProposalRefused(file(document("spline-flow", "{}")), {"settings.coordinates: is missing"});
+}
+
+TEST(ProposalFile, KeepsFloatsAsFloats) {
+    const auto flow = splineFlow(1, Frame::Absolute, false);
+    SplineFlow::Tensors tensors = flow->getFlow().getTensors();
+    for (double& value : tensors["layers.0.linear.0.weight"])
+        value = static_cast<double>(static_cast<float>(value));
+    const SplineFlowProposal narrow(1, Frame::Absolute, flow->getFlow().getDescription(), tensors);
+    const std::string bytes = narrow.encode();
+    const ModelFile file = ModelFile::fromBytes({bytes.begin(), bytes.end()}, "flow");
+    EXPECT_EQ(file.getTensors().at("layers.0.linear.0.weight").dtype, DType::Float32);
+    EXPECT_EQ(file.getTensors().at("layers.1.linear.0.weight").dtype, DType::Float64);
+    const auto again = std::dynamic_pointer_cast<const SplineFlowProposal>(makeProposal(bytes));
+    EXPECT_EQ(again->getFlow().getTensors(), tensors);
 }

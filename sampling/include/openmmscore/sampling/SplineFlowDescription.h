@@ -43,8 +43,8 @@ namespace OpenMMScore {
  * The conditioner's matrices are linear.0 ... linear.n, [out, in], y = W x + b, with activation f:
  *
  *     plain     h = f(linear.j(h)) for each hidden width, at last linear.n(h)
- *     residual  h = linear.0(x); h = h + linear.(2b)(f(linear.(2b-1)(f(h)))) for b = 1 ... ; at last
- * linear.n(h)
+ *     residual  h = linear.0(x); h = h + linear.(2b)(f(linear.(2b-1)(f(h)))) for b = 1, 2 ...;
+ *               at last linear.n(h)
  *
  * and without inputs it is linear.0.bias alone. Outputs lie transformed coordinate by transformed coordinate,
  * in the layer's order, each as [K widths | K heights | slopes]. With Knots::Softplus
@@ -106,6 +106,8 @@ struct SplineFlowDescription {
     std::vector<int> getInputCoordinates(std::size_t layer) const;
     /** @return for each number that a layer's conditioner gives, for which coordinate it is */
     std::vector<int> getOutputCoordinates(std::size_t layer) const;
+    /** @return how long getOutputCoordinates() is */
+    std::int64_t countOutputs(std::size_t layer) const;
     /** @return how many of a layer's transformed coordinates are circular */
     int countShifts(std::size_t layer) const;
 };
