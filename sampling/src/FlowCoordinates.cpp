@@ -15,7 +15,6 @@ namespace {
 
 using nlohmann::json;
 using std::numbers::pi;
-using Kind = InternalCoordinates::Kind;
 
 constexpr int maxParticles = 4096;
 
@@ -28,10 +27,8 @@ FlowCoordinates::FlowCoordinates(std::vector<ZMatrixRow> rows, std::vector<doubl
         throw ShapeError("FlowCoordinates: there are " + std::to_string(centres.size()) + " centres for " +
                          std::to_string(numTorsions) + " torsions");
     for (std::size_t k = 0; k < numTorsions; k++) {
-        if (isCircular(k)) {
+        if (isCircular(k))
             circular.push_back(static_cast<int>(k) + 2 * getNumParticles() - 3);
-            centres[k] = 0;
-        }
         else if (!std::isfinite(centres[k]))
             throw ShapeError("FlowCoordinates: centre " + std::to_string(k) + " is not finite");
     }
@@ -42,27 +39,32 @@ FlowCoordinates FlowCoordinates::fit(std::vector<ZMatrixRow> rows, std::int64_t 
     const InternalCoordinates internal(rows);
     const auto n = static_cast<std::size_t>(internal.getNumParticles());
     std::vector<double> u(3 * n - 6), sines(n - 3), cosines(n - 3), centres(n - 3);
-    std::int64_t used = 0;
-    for (std::int64_t i = 0; i < count; i++) {
-        const double* x = positions + i * static_cast<std::int64_t>(3 * n);
-        if (internal.toInternal(x, u.data()).status != InternalCoordinates::Status::Ok)
-            continue;
-        used++;
-        for (std::size_t k = 0; k < n - 3; k++) {
-            sines[k] += std::sin(u[2 * n - 3 + k]);
-            cosines[k] += std::cos(u[2 * n - 3 + k]);
+    const auto forEachTorsion = [&](auto use) {
+        std::int64_t frames = 0;
+        for (std::int64_t i = 0; i < count; i++) {
+            const double* x = positions + i * static_cast<std::int64_t>(3 * n);
+            if (internal.toInternal(x, u.data()).status != InternalCoordinates::Status::Ok)
+                continue;
+            frames++;
+            for (std::size_t k = 0; k < n - 3; k++)
+                use(k, u[2 * n - 3 + k]);
         }
-    }
+        return frames;
+    };
+    const std::int64_t used = forEachTorsion([&](std::size_t k, double torsion) {
+        sines[k] += std::sin(torsion);
+        cosines[k] += std::cos(torsion);
+    });
     if (used == 0)
         throw ShapeError("FlowCoordinates: none of " + std::to_string(count) +
                          " configurations has internal coordinates");
     for (std::size_t k = 0; k < n - 3; k++)
         centres[k] = std::atan2(sines[k], cosines[k]);
+    forEachTorsion([&](std::size_t k, double torsion) {
+        if (!(std::cos(torsion - centres[k]) > 0))
+            centres[k] = std::numeric_limits<double>::quiet_NaN();
+    });
     return {std::move(rows), std::move(centres)};
-}
-
-bool FlowCoordinates::isCircular(std::size_t torsion) const {
-    return internal.getKind(static_cast<int>(torsion)) == Kind::Rotation;
 }
 
 double FlowCoordinates::stretch(const double* y) const {
@@ -122,10 +124,10 @@ json flowCoordinatesToJson(const FlowCoordinates& coordinates) {
     json rows = json::array(), centres = json::array();
     for (const ZMatrixRow& row : coordinates.getInternal().getRows())
         rows.push_back({row.atom, row.bond, row.angle, row.torsion});
-    for (int k = 0; k < coordinates.getNumParticles() - 3; k++)
-        centres.push_back(coordinates.getInternal().getKind(k) == Kind::Rotation
-                              ? json(nullptr)
-                              : json(coordinates.getCentres()[static_cast<std::size_t>(k)]));
+    for (int k = 0; k < coordinates.getNumParticles() - 3; k++) {
+        const double centre = coordinates.getCentres()[static_cast<std::size_t>(k)];
+        centres.push_back(std::isnan(centre) ? json(nullptr) : json(centre));
+    }
     return {{"kind", "internal"}, {"rows", rows}, {"centres", centres}};
 }
 

@@ -40,8 +40,8 @@ SplineFlowProposal::SplineFlowProposal(FlowCoordinates given, SplineFlowDescript
       flow(std::move(description), std::move(tensors)) {
     requireDimension(internal->getDimension());
     if (flow.getDescription().circular != internal->getCircular())
-        fail("the flow's circular coordinates are not those of the internal coordinates (the torsions that "
-             "turn a bond)");
+        fail("the flow's circular coordinates are not those of the internal coordinates (torsions "
+             "without a centre)");
 }
 
 void SplineFlowProposal::requireDimension(int expected) const {

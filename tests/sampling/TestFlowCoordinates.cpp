@@ -22,8 +22,10 @@ using Status = InternalCoordinates::Status;
 FlowCoordinates coordinatesOf(const Molecule& molecule) {
     Filler filler;
     std::vector<double> centres(static_cast<std::size_t>(molecule.numAtoms - 3));
-    for (double& each : centres)
-        each = 3 * filler.next();
+    const InternalCoordinates internal(rowsOf(molecule));
+    for (std::size_t k = 0; k < centres.size(); k++)
+        centres[k] =
+            internal.getKind(static_cast<int>(k)) == Kind::Rotation ? std::nan("") : 3 * filler.next();
     return {rowsOf(molecule), centres};
 }
 
@@ -80,7 +82,7 @@ TEST_P(FlowCoordinatesTest, VolumeIsThatOfTheStretchedCoordinates) {
     EXPECT_NEAR(found, expected, 1e-7);
 }
 
-TEST_P(FlowCoordinatesTest, TorsionsThatTurnABondAreCircular) {
+TEST_P(FlowCoordinatesTest, TorsionsWithoutACentreAreCircular) {
     std::vector<int> expected;
     for (std::size_t k = 0; k + 3 < n; k++)
         if (coordinates.getInternal().getKind(static_cast<int>(k)) == Kind::Rotation)
@@ -95,30 +97,38 @@ TEST_P(FlowCoordinatesTest, TorsionsThatTurnABondAreCircular) {
         EXPECT_NEAR(other[i], x[i], 1e-13);
 }
 
-TEST_P(FlowCoordinatesTest, FitPutsCentresWhereTheTorsionsAre) {
+TEST_P(FlowCoordinatesTest, FitPutsCentresWhereStiffTorsionsAre) {
     std::vector<double> frames;
-    for (int i = 0; i < 3; i++) {
-        // Narrow about 3 radians, across the border at pi.
+    const auto add = [&](double torsion) {
         Values u(d, 0.3), x(3 * n);
         for (std::size_t k = n - 1; k < d; k++)
-            u[k] = k < 2 * n - 3 ? 1.8 : 3 + 0.2 * i;
+            u[k] = k < 2 * n - 3 ? 1.8 : torsion;
         coordinates.getInternal().toCartesian(u.data(), x.data());
         frames.insert(frames.end(), x.begin(), x.end());
-    }
+    };
+    // Narrow about 3.2 radians, across the border at pi.
+    for (double torsion : {3.0, 3.2, 3.4})
+        add(torsion);
     frames.insert(frames.end(), 3 * n, 0.5); // all atoms in one place
     const FlowCoordinates fitted = FlowCoordinates::fit(rowsOf(GetParam()), 4, frames.data());
-    for (std::size_t k = 0; k + 3 < n; k++)
-        if (coordinates.getInternal().getKind(static_cast<int>(k)) != Kind::Rotation) {
-            EXPECT_NEAR(std::remainder(fitted.getCentres()[k] - 3.2, 2 * pi), 0, 1e-10);
-        }
+    EXPECT_TRUE(fitted.getCircular().empty());
+    for (double centre : fitted.getCentres())
+        EXPECT_NEAR(std::remainder(centre - 3.2, 2 * pi), 0, 1e-10);
     EXPECT_THROW(FlowCoordinates::fit(rowsOf(GetParam()), 1, frames.data() + 9 * n), ShapeError);
+
+    add(3.2 - 2.2); // moves the mean by 0.3
+    const FlowCoordinates wide = FlowCoordinates::fit(rowsOf(GetParam()), 5, frames.data());
+    EXPECT_EQ(wide.getCircular().size(), n - 3);
 }
 
 TEST_P(FlowCoordinatesTest, SettingsComeBack) {
     const std::string settings = coordinates.writeSettings();
     const FlowCoordinates read = FlowCoordinates::readSettings(settings, "test");
     EXPECT_EQ(read.getInternal().getRows(), coordinates.getInternal().getRows());
-    EXPECT_EQ(read.getCentres(), coordinates.getCentres());
+    for (std::size_t k = 0; k + 3 < n; k++)
+        EXPECT_TRUE(std::isnan(coordinates.getCentres()[k])
+                        ? std::isnan(read.getCentres()[k])
+                        : read.getCentres()[k] == coordinates.getCentres()[k]);
     EXPECT_EQ(read.writeSettings(), settings);
 }
 
@@ -150,7 +160,7 @@ TEST(FlowCoordinates, SaysWhatIsWrongWithItsSettings) {
     };
     const std::string rows = "[[0,-1,-1,-1],[1,0,-1,-1],[2,1,0,-1],[3,1,0,2]]";
     expect("{\"kind\":\"cartesian\",\"rows\":" + rows + ",\"centres\":[1]}", "expected 'internal'");
-    expect("{\"kind\":\"internal\",\"rows\":" + rows + ",\"centres\":[null]}", "centre 0 is not finite");
+    expect("{\"kind\":\"internal\",\"rows\":" + rows + ",\"centres\":[\"1\"]}", "centres[0]");
     expect("{\"kind\":\"internal\",\"rows\":" + rows + ",\"centres\":[]}", "centres");
     expect("{\"kind\":\"internal\",\"rows\":" + rows + "}", "centres");
     expect(R"({"kind":"internal","rows":[[0,-1,-1,-1],[1,0,-1,-1],[2,3,0,-1],[3,1,0,2]],"centres":[1]})",
@@ -158,4 +168,6 @@ TEST(FlowCoordinates, SaysWhatIsWrongWithItsSettings) {
     expect(R"({"kind":"internal","rows":[[0,-1,-1,-1],[1,0,-1,-1],[2,4,0,-1],[3,1,0,2]],"centres":[1]})",
            "rows[2][1]");
     EXPECT_THROW(FlowCoordinates(rowsOf(methane), {0.5}), ShapeError);
+    EXPECT_THROW(FlowCoordinates(rowsOf(methane), {0.5, std::numeric_limits<double>::infinity()}),
+                 ShapeError);
 }

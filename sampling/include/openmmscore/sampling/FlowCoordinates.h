@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_SAMPLING_FLOWCOORDINATES_H_
 #define OPENMMSCORE_SAMPLING_FLOWCOORDINATES_H_
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,9 +17,9 @@ namespace OpenMMScore {
  *
  *     bond      y = log(d / nm)
  *     angle     y = log tan(theta / 2)
- *     torsion   y = tau, a circular coordinate, where it turns a bond (InternalCoordinates::Kind::Rotation)
- *               y = 2 tan((tau - c) / 2), about its centre c, for impropers and siblings, which hardly move:
- *               a narrow peak on a circle would have to be made from a uniform distribution
+ *     torsion   y = tau, a circular coordinate
+ *               y = 2 tan((tau - c) / 2), about its centre c, where it is stiff (impropers, siblings, amide
+ *               bonds): a narrow peak on a circle would have to be made from a uniform distribution
  *
  * All of these are one to one, onto all real numbers or the circle. So a normalised density of y is a
  * normalised density of the molecule, without a part that is lost to bonds below zero or angles beyond pi:
@@ -34,13 +35,14 @@ public:
     using Result = InternalCoordinates::Result;
 
     /**
-     * @param centres  [N - 3], in radians; those of circular torsions are not used
+     * @param centres  [N - 3], in radians; NaN for circular torsions
      * @throws ShapeError  for rows that make no InternalCoordinates, another number of centres, or one that
-     *                     is not finite
+     *                     is infinite
      */
     FlowCoordinates(std::vector<ZMatrixRow> rows, std::vector<double> centres);
     /**
-     * Find the centres: the circular mean of each torsion.
+     * Find the centres: the circular mean of each torsion that never is 90 degrees or more away from it;
+     * others are circular.
      *
      * @param positions  [count, N, 3] in nm; configurations with another status than Ok are passed over
      * @throws ShapeError  if there are none with the status Ok
@@ -53,7 +55,7 @@ public:
     int getDimension() const { return internal.getDimension(); }
     /** @return indices into y of the circular coordinates, ascending */
     const std::vector<int>& getCircular() const { return circular; }
-    /** @return [N - 3]; 0 for circular torsions */
+    /** @return [N - 3]; NaN for circular torsions */
     const std::vector<double>& getCentres() const { return centres; }
     /** As InternalCoordinates::toInternal(), with log J(y); circular coordinates lie in [-pi, pi). */
     Result toFlow(const double* x, double* y) const;
@@ -77,7 +79,7 @@ public:
     static FlowCoordinates readSettings(std::string_view json, const std::string& origin);
 
 private:
-    bool isCircular(std::size_t torsion) const;
+    bool isCircular(std::size_t torsion) const { return std::isnan(centres[torsion]); }
     /** @return log |du/dy| */
     double stretch(const double* y) const;
 
