@@ -37,12 +37,15 @@ class ContinuousFlowProposal(Proposal):
     network : mapping of names to arrays
         weights of a multilayer perceptron with inputs [u, time features]: "layers.0.weight" [H, d + F],
         "layers.0.bias" [H], and so on; the last layer has d rows. F = 1 + 2 K time features are t,
-        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t)
+        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). Or those of an equivariant graph network,
+        docs/model-format.md, of which one is "node_features" [N, any]
     location, scale : array or Quantity, shape [d]
         in nm; d is 3N, or 3N - 3 if centred. Of a "vector", any d numbers without units
     frame : {"absolute", "centred", "vector"}
     activation : {"swish", "tanh"}
-        after each hidden layer
+        after each hidden layer of a perceptron
+    coordinateRange : float
+        of a graph network
     solver : {"dormand-prince", "runge-kutta-4", "euler"}
         the first chooses each sample's steps by the tolerances, the others make numSteps equal ones and
         know nothing of their error
@@ -76,6 +79,7 @@ class ContinuousFlowProposal(Proposal):
         frame: str = "absolute",
         *,
         activation: str = "swish",
+        coordinateRange: float = 15.0,
         solver: str = "dormand-prince",
         absoluteTolerance: float = 1e-6,
         relativeTolerance: float = 1e-6,
@@ -93,7 +97,11 @@ class ContinuousFlowProposal(Proposal):
             tensors[_PREFIX + name] = _plain(values, None, name)
         d = tensors["location"].size
         settings = {
-            **_perceptron(tensors, d, activation),
+            **(
+                _graphNetwork(tensors, coordinateRange)
+                if f"{_PREFIX}node_features" in tensors
+                else _perceptron(tensors, d, activation)
+            ),
             "solver": _solver(solver, absoluteTolerance, relativeTolerance, numSteps),
             "trace": _trace(trace, numProbes, allowNoisyWeights),
         }
@@ -188,6 +196,30 @@ def _perceptron(tensors: Mapping[str, np.ndarray], d: int, activation: str) -> d
     return {
         "network": {"kind": "mlp", "hidden": hidden, "activation": activation},
         "time_frequencies": numFeatures // 2,
+    }
+
+
+def _graphNetwork(tensors: Mapping[str, np.ndarray], coordinateRange: float) -> dict[str, Any]:
+    """What a file says about a graph network: sizes as its embedding has them."""
+    features = tensors[f"{_PREFIX}node_features"]
+    embedding = tensors.get(f"{_PREFIX}embedding.weight", np.empty(0))
+    if features.ndim != 2 or embedding.ndim != 2:
+        raise _wrong("network: node_features must have the shape [N,any], embedding.weight [H,any]")
+    numTimes = embedding.shape[1] - features.shape[1]
+    if numTimes < 1 or numTimes % 2 == 0:
+        raise _wrong(
+            f"network: embedding.weight must have {features.shape[1]} columns for node features and an odd "
+            f"number for the time, got the shape {list(embedding.shape)}"
+        )
+    return {
+        "network": {
+            "kind": "egnn",
+            "hidden": len(embedding),
+            "layers": sum(name.endswith(".gate.bias") for name in tensors),
+            "node_features": features.shape[1],
+            "coordinate_range": float(coordinateRange),
+        },
+        "time_frequencies": numTimes // 2,
     }
 
 
