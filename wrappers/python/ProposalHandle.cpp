@@ -2,9 +2,21 @@
 
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/sampling/FlowProposal.h"
 #include "openmmscore/sampling/ProposalFile.h"
+#include "openmmscore/sampling/SplineFlowDescription.h"
 
 namespace OpenMMScore {
+
+namespace {
+
+const FlowProposal& flowOf(const Proposal& proposal) {
+    if (const auto* flow = dynamic_cast<const FlowProposal*>(&proposal))
+        return *flow;
+    throw Error("Proposal: a " + proposal.getFamily() + " is no map from a base distribution");
+}
+
+} // namespace
 
 namespace {
 
@@ -54,6 +66,30 @@ void ProposalHandle::estimateLogDensity(long long count, const double* x, double
 void ProposalHandle::computeVelocity(long long count, const double* x, const double* t, double* velocities,
                                      double* divergences) const {
     asFlow(*proposal).computeVelocity(count, x, t, velocities, divergences);
+}
+
+int ProposalHandle::getBaseDimension() const {
+    const auto* flow = dynamic_cast<const FlowProposal*>(proposal.get());
+    return flow == nullptr ? 0 : flow->getBaseDimension();
+}
+
+void ProposalHandle::toBase(long long count, const double* x, double* base, double* densities) const {
+    flowOf(*proposal).toBase(count, x, base, densities);
+}
+
+void ProposalHandle::fromBase(long long count, const double* x, double* positions, double* densities) const {
+    flowOf(*proposal).fromBase(count, x, positions, densities);
+}
+
+std::string ProposalHandle::describeSplineFlow(const std::string& settings) {
+    std::string text = "{";
+    for (const auto& [name, shape] : splineFlowTensors(readSplineFlowSettings(settings, "SplineFlow"))) {
+        text += (text.size() > 1 ? ",\"" : "\"") + name + "\":[";
+        for (std::size_t k = 0; k < shape.size(); k++)
+            text += (k > 0 ? "," : "") + std::to_string(shape[k]);
+        text += "]";
+    }
+    return text + "}";
 }
 
 } // namespace OpenMMScore

@@ -16,7 +16,7 @@ namespace OpenMMScore {
 %apply const double* ARRAY { const double* x, const double* t }
 %apply double* ARRAY {
     double* positions, double* densities, double* gradients, double* variances, double* velocities,
-    double* divergences
+    double* divergences, double* base
 }
 
 class ProposalHandle {
@@ -38,9 +38,14 @@ public:
     void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
     void computeVelocity(long long count, const double* x, const double* t, double* velocities,
                          double* divergences) const;
+    int getBaseDimension() const;
+    void toBase(long long count, const double* x, double* base, double* densities) const;
+    void fromBase(long long count, const double* x, double* positions, double* densities) const;
+    static std::string describeSplineFlow(const std::string& settings);
 };
 
 %clear const double* x, const double* t, double* positions, double* densities, double* gradients,
-    double* variances, double* velocities, double* divergences;
+    double* variances, double* velocities, double* divergences,
+    double* base;
 
 } // namespace OpenMMScore

@@ -18,6 +18,7 @@ from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal
 from .resampling import resample
 from .sampler import BoltzmannSampler
 from .samples import WeightedSamples
+from .splineflow import SplineFlowProposal
 from .summary import SampleSummary
 from .weights import Weights
 
@@ -39,6 +40,7 @@ __all__ = [
     "ParetoTail",
     "Proposal",
     "SampleSummary",
+    "SplineFlowProposal",
     "WeightSummary",
     "WeightWarning",
     "WeightedSamples",
