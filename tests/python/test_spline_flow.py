@@ -72,15 +72,12 @@ FRAMES = np.random.default_rng(3).normal(size=(50, 5, 3)) * 0.1
 
 
 def molecule():
-    """Five atoms in internal coordinates, with bonds of about 0.15 nm."""
-    circular = [int(i) for i in CHAIN.rotations]
-    flow = {
-        "dimension": 9,
-        "circular": circular,
-        "layers": [coupling(range(0, 9, 2)), coupling(range(1, 9, 2))],
-    }
+    """Five atoms in internal coordinates, with bonds of about 0.15 nm, one torsion circular and one not."""
+    coordinates = {**CHAIN.flowSettings(FRAMES), "centres": [None, 1.9]}
+    layers = [coupling(range(0, 9, 2)), coupling(range(1, 9, 2))]
     location = np.array([-2.0] * 4 + [0.2] * 3 + [0.3, 0.1])
-    return anyFlow(flow, "centred", 0.3, coordinates=CHAIN.flowSettings(FRAMES), location=location)
+    flow = {"dimension": 9, "circular": [7], "layers": layers}
+    return anyFlow(flow, "centred", 0.3, coordinates=coordinates, location=location)
 
 
 EXAMPLES = {
