@@ -1,13 +1,16 @@
 """Continuous flows as Python sees them, and reweighted to densities that are known."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import openmm
 import openmmscore
 import pytest
 from openmm import unit
-from openmmscore.sampling import ContinuousFlowProposal
+from openmmscore.sampling import ContinuousFlowProposal, Weights
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "sampling"
 
 
 def network(d, hidden=(6, 5), frequencies=1, seed=2):
@@ -111,6 +114,49 @@ def test_lengthsMayHaveUnits():
     )
     x, logDensity = flow().sample(3)
     np.testing.assert_allclose(angstrom.logDensity(10 * x * unit.angstrom), logDensity, atol=1e-4)
+
+
+def weighted(name, energy, n=20000):
+    flow = openmmscore.loadProposal(DATA / name)
+    x, logDensity = flow.sample(n, seed=3)
+    weights = Weights.fromEnergies(energy(x), logDensity)
+    assert weights.effectiveSampleSize() > 0.8 * n
+    return x, weights
+
+
+def expect(estimate, exact):
+    assert estimate.error > 0 and abs(estimate.value - exact) < 5 * estimate.error
+
+
+def test_trainedFlowGivesTheExactModesOfAMixture():
+    means = np.array([[-2, -2], [2, -1.5], [-1.5, 2], [2, 2]])
+    sigmas, shares = np.array([0.5, 0.7, 0.4, 0.6]), np.array([0.4, 0.3, 0.2, 0.1])
+
+    def components(x):
+        squares = ((x[:, None] - means) ** 2).sum(axis=2)
+        return shares / (2 * np.pi * sigmas**2) * np.exp(-squares / (2 * sigmas**2))
+
+    x, weights = weighted("mixture_flow.safetensors", lambda x: -np.log(components(x).sum(axis=1)))
+    expect(weights.logNormalization(), 0)
+    # The mean of a component's share of the density is its share of the mixture.
+    ofComponents = components(x) / components(x).sum(axis=1, keepdims=True)
+    for k in range(4):
+        expect(weights.average(ofComponents[:, k]), shares[k])
+
+
+def test_trainedFlowGivesTheExactDoubleWell():
+    def energy(x):
+        return 3 * (x[:, 0] ** 2 - 1) ** 2 + x[:, 0] / 2 + 4 * (x[:, 1] - x[:, 0] / 2) ** 2
+
+    x, weights = weighted("double_well_flow.safetensors", energy)
+    # The second coordinate is normal around half the first, so one integral is left.
+    grid = np.linspace(-4, 4, 8001)
+    boltzmann = np.exp(-3 * (grid**2 - 1) ** 2 - grid / 2)
+    expect(weights.logNormalization(), np.log(boltzmann.sum() * 1e-3 * np.sqrt(np.pi / 4)))
+    density = boltzmann / boltzmann.sum()
+    expect(weights.average(x[:, 0] > 0), density[grid > 0].sum())
+    expect(weights.average(x[:, 0]), (grid * density).sum())
+    expect(weights.average(x[:, 1] ** 2), (grid**2 / 4 * density).sum() + 1 / 8)
 
 
 @pytest.mark.parametrize(
