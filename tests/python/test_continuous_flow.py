@@ -8,7 +8,8 @@ import openmm
 import openmmscore
 import pytest
 from openmm import unit
-from openmmscore.sampling import ContinuousFlowProposal, Weights
+from openmmscore.sampling import ContinuousFlowProposal, Weights, optimalPairing
+from scipy.optimize import linear_sum_assignment
 
 DATA = Path(__file__).resolve().parent.parent / "data" / "sampling"
 
@@ -106,6 +107,18 @@ def test_noisyDensitiesAreNoWeightsUnlessAskedFor():
     with pytest.raises(openmm.OpenMMException, match="there is only one; choose two or more"):
         proposal.withTrace("hutchinson").estimateLogDensity(x)
     assert (proposal.estimateLogDensity(x)[1] == 0).all()
+
+
+def test_pairingIsSciPys():
+    random = np.random.default_rng(6)
+    x0, x1 = random.normal(size=(2, 60, 3))
+    costs = ((x0[:, None] - x1) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(optimalPairing(x0, x1), linear_sum_assignment(costs)[1])
+    assert optimalPairing(np.empty((0, 3)), np.empty((0, 3))).shape == (0,)
+    with pytest.raises(openmm.OpenMMException, match=r"the same shape \[n,d\], got \[60, 3\] and \[59, 3\]"):
+        optimalPairing(x0, x1[1:])
+    with pytest.raises(openmm.OpenMMException, match="not finite"):
+        optimalPairing(x0, x1 * np.nan)
 
 
 def test_lengthsMayHaveUnits():

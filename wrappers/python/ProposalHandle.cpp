@@ -1,8 +1,11 @@
 #include "ProposalHandle.h"
 
+#include <algorithm>
+
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/FlowProposal.h"
+#include "openmmscore/sampling/OptimalPairing.h"
 #include "openmmscore/sampling/ProposalFile.h"
 #include "openmmscore/sampling/SplineFlowDescription.h"
 
@@ -56,6 +59,12 @@ void ProposalHandle::logDensity(long long count, const double* x, double* densit
 
 void ProposalHandle::logDensityGradient(long long count, const double* x, double* gradients) const {
     proposal->logDensityGradient(count, x, gradients);
+}
+
+void ProposalHandle::optimalPairing(int count, int dimension, const double* x, const double* t,
+                                    int* partners) {
+    const std::vector<int> found = OpenMMScore::optimalPairing(x, t, count, dimension);
+    std::copy(found.begin(), found.end(), partners);
 }
 
 void ProposalHandle::estimateLogDensity(long long count, const double* x, double* densities,

@@ -40,6 +40,8 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    /** As the function of that name. @param partners  written: [count] */
+    static void optimalPairing(int count, int dimension, const double* x, const double* t, int* partners);
     /** As those of ContinuousFlowProposal. @throws Error  if the proposal is of another family */
     void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
     void computeVelocity(long long count, const double* x, const double* t, double* velocities,

@@ -35,6 +35,7 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    static void optimalPairing(int count, int dimension, const double* x, const double* t, int* partners);
     void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
     void computeVelocity(long long count, const double* x, const double* t, double* velocities,
                          double* divergences) const;

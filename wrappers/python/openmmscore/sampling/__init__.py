@@ -3,7 +3,7 @@
 from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
-from .continuousflow import ContinuousFlowProposal
+from .continuousflow import ContinuousFlowProposal, optimalPairing
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
@@ -53,6 +53,7 @@ __all__ = [
     "loadProposal",
     "mala",
     "mbar",
+    "optimalPairing",
     "resample",
     "towards",
     "ula",

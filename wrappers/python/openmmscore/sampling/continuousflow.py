@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import openmm
 import safetensors.numpy
 from numpy.typing import ArrayLike
 
 from .. import modelfile
+from ..plugin import _ProposalHandle
 from .proposals import (
     Proposal,
     _build,
@@ -174,6 +176,35 @@ class ContinuousFlowProposal(Proposal):
         proposal = ContinuousFlowProposal.__new__(ContinuousFlowProposal)
         proposal._handle = _build("continuous-flow", document["count"], document["frame"], settings, tensors)
         return proposal
+
+
+def optimalPairing(x0: ArrayLike, x1: ArrayLike) -> np.ndarray:
+    """Pair two sets of points so that the sum of squared distances is least (exact optimal transport).
+
+    Parameters
+    ----------
+    x0, x1 : array, shape [n,d]
+
+    Returns
+    -------
+    array of int32, shape [n]
+        the number in x1 of the partner of each point of x0
+
+    Examples
+    --------
+    >>> x1 = x1[openmmscore.sampling.optimalPairing(x0, x1)]
+    """
+    arrays = [np.ascontiguousarray(_plain(x, None, name)) for name, x in (("x0", x0), ("x1", x1))]
+    if arrays[0].ndim != 2 or arrays[0].shape != arrays[1].shape:
+        raise openmm.OpenMMException(
+            "optimalPairing: x0 and x1 must have the same shape [n,d], got "
+            f"{list(arrays[0].shape)} and {list(arrays[1].shape)}"
+        )
+    partners = np.empty(len(arrays[0]), dtype=np.int32)
+    _ProposalHandle.optimalPairing(
+        *arrays[0].shape, arrays[0].ctypes.data, arrays[1].ctypes.data, partners.ctypes.data
+    )
+    return partners
 
 
 def _contents(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
