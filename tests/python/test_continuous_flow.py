@@ -1,11 +1,11 @@
 """Continuous flows as Python sees them, and reweighted to densities that are known."""
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import openmm
 import openmmscore
+import proposal_properties as properties
 import pytest
 from openmm import unit
 from openmmscore.sampling import ContinuousFlowProposal, Weights, optimalPairing
@@ -52,28 +52,29 @@ def test_velocityIsTheNetworks():
     np.testing.assert_allclose(one[0], numpyVelocity(network(4), u[0], 0.5), rtol=1e-13, atol=1e-13)
 
 
+TIGHT = {"absoluteTolerance": 1e-11, "relativeTolerance": 1e-11}
+
+
 @pytest.mark.parametrize("frame", ["absolute", "centred", "vector"])
-def test_filesAndPicklesGiveAnEqualFlow(tmp_path, frame):
-    proposal = flow(frame)
-    proposal.save(tmp_path / "flow.safetensors")
-    for again in (
-        openmmscore.loadProposal(tmp_path / "flow.safetensors"),
-        pickle.loads(pickle.dumps(proposal)),
-    ):
-        assert type(again) is ContinuousFlowProposal and repr(again) == repr(proposal)
-        assert "continuous-flow" in repr(again) and not again.hasGradient
-        for mine, its in zip(proposal.sample(5, 1, 2), again.sample(5, 1, 2), strict=True):
-            np.testing.assert_array_equal(mine, its)
+def test_flowsKeepThePromisesOfProposals(tmp_path, frame):
+    proposal = flow(frame, 3, **TIGHT)
+    properties.checkSamples(proposal)
+    properties.checkCopies(proposal, tmp_path / "flow.safetensors")
+    properties.checkNotFinite(proposal)
+    properties.checkRoundTrip(proposal)
+    properties.checkGradient(proposal)
+    properties.checkDamagedFiles(proposal, tmp_path)
+    if frame != "centred":
+        properties.checkLogDeterminant(proposal)
 
 
-def test_samplesDoNotDependOnPieces():
-    proposal = flow("centred", 3)
-    x, logDensity = proposal.sample(20, seed=5)
-    part, partDensity = proposal.sample(3, seed=5, first=8)
-    np.testing.assert_array_equal(x[8:11], part)
-    np.testing.assert_array_equal(logDensity[8:11], partDensity)
-    np.testing.assert_allclose(proposal.logDensity(x), logDensity, atol=1e-4)
-    np.testing.assert_array_equal(proposal.logDensity(x)[4:6], proposal.logDensity(x[4:6]))
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_densityIntegratesToOne(d):
+    proposal = flow("vector", d, absoluteTolerance=1e-5, relativeTolerance=1e-5)
+    x, _ = proposal.sample(2000)
+    margin = 0.3 * np.ptp(x, axis=0)
+    bounds = list(zip(x.min(axis=0) - margin, x.max(axis=0) + margin, strict=True))
+    properties.checkIntegral(proposal, bounds, panels=[20, 10, 6][d - 1])
 
 
 def test_solversAgreeToTheirTolerances():

@@ -19,10 +19,6 @@ const FlowProposal& flowOf(const Proposal& proposal) {
     throw Error("Proposal: a " + proposal.getFamily() + " is no map from a base distribution");
 }
 
-} // namespace
-
-namespace {
-
 const ContinuousFlowProposal& asFlow(const Proposal& proposal) {
     const auto* flow = dynamic_cast<const ContinuousFlowProposal*>(&proposal);
     if (flow == nullptr)

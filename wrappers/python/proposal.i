@@ -14,6 +14,7 @@ namespace OpenMMScore {
 %rename(_ProposalHandle) ProposalHandle;
 %newobject ProposalHandle::fromBytes;
 %apply const double* ARRAY { const double* x, const double* t }
+%apply const int* ARRAY { int* partners }
 %apply double* ARRAY {
     double* positions, double* densities, double* gradients, double* variances, double* velocities,
     double* divergences, double* base
@@ -46,7 +47,6 @@ public:
 };
 
 %clear const double* x, const double* t, double* positions, double* densities, double* gradients,
-    double* variances, double* velocities, double* divergences,
-    double* base;
+    double* variances, double* velocities, double* divergences, double* base, int* partners;
 
 } // namespace OpenMMScore

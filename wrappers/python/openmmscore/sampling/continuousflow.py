@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from .. import modelfile
 from ..plugin import _ProposalHandle
 from .proposals import (
-    Proposal,
+    FlowProposal,
     _build,
     _checkFrame,
     _families,
@@ -27,7 +27,7 @@ from .proposals import (
 _PREFIX = "network."
 
 
-class ContinuousFlowProposal(Proposal):
+class ContinuousFlowProposal(FlowProposal):
     """A continuous normalising flow, as conditional flow matching trains them (arXiv:2302.00482).
 
     Normal numbers u are carried along du/dt = v(u, t) from t = 0 to t = 1, then y = location + scale u. y are

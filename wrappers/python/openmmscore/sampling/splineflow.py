@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..plugin import _ProposalHandle
-from .proposals import Proposal, _build, _checkFrame, _families, _plain, _wrong
+from .proposals import FlowProposal, _build, _checkFrame, _families, _plain, _wrong
 
 _FLOW = {
     "circular": [],
@@ -33,7 +33,7 @@ _LAYER = {
 }
 
 
-class SplineFlowProposal(Proposal):
+class SplineFlowProposal(FlowProposal):
     """A normalising flow of rational-quadratic splines (arXiv:1906.04032, arXiv:2002.02428).
 
     Each layer takes some of the coordinates y through monotonic splines whose knots a small network makes of
@@ -98,26 +98,6 @@ class SplineFlowProposal(Proposal):
         return {
             name: tuple(shape) for name, shape in json.loads(_ProposalHandle.describeSplineFlow(text)).items()
         }
-
-    def toBase(self, positions: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Map positions to the base: z [n,d], and logDet [n] with logDensity = log base(z) + logDet."""
-        array = self._positions(positions)
-        z, logDet = np.empty((len(array), self._handle.getBaseDimension())), np.empty(len(array))
-        self._handle.toBase(len(array), array.ctypes.data, z.ctypes.data, logDet.ctypes.data)
-        return z, logDet
-
-    def fromBase(self, z: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Map z [n,d] to positions, and logDet [n] with logDensity = log base(z) - logDet.
-
-        Molecules in internal coordinates all have one orientation; sample() turns them.
-        """
-        d = self._handle.getBaseDimension()
-        array = np.ascontiguousarray(_plain(z, None, "z"))
-        if array.ndim != 2 or array.shape[1] != d:
-            raise _wrong(f"z must have the shape [n,{d}], got {list(array.shape)}")
-        positions, logDet = np.empty((len(array), *self._shape)), np.empty(len(array))
-        self._handle.fromBase(len(array), array.ctypes.data, positions.ctypes.data, logDet.ctypes.data)
-        return positions, logDet
 
 
 def _complete(flow: Mapping[str, Any]) -> dict[str, Any]:
