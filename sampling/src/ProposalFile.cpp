@@ -3,6 +3,8 @@
 #include <span>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "FileText.h"
 #include "ProposalContents.h"
 #include "openmmscore/models/Error.h"
@@ -49,9 +51,19 @@ std::shared_ptr<const Proposal> readProposal(const std::string& path) {
     return make(ModelFile::read(path));
 }
 
-void writeProposal(const Proposal& proposal, const std::string& path) {
+void writeProposal(const Proposal& proposal, const std::string& path, const std::string& provenance) {
     const std::string bytes = proposal.encode();
-    ModelFile::writeAtomically(path, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+    if (provenance.empty()) {
+        ModelFile::writeAtomically(path, {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+        return;
+    }
+    const ModelFile file = ModelFile::fromBytes({bytes.begin(), bytes.end()}, path);
+    nlohmann::json document = nlohmann::json::parse(file.getDocument());
+    document["provenance"] = nlohmann::json::parse(provenance);
+    std::vector<NamedTensor> tensors;
+    for (const auto& [name, info] : file.getTensors())
+        tensors.push_back({name, info.shape, file.readTensor(name, info.shape), info.dtype});
+    ModelFile::writeAtomically(path, ModelFile::encode(document.dump(), tensors));
 }
 
 } // namespace OpenMMScore

@@ -24,20 +24,25 @@ NamedTensor named(const std::string& name, const at::Tensor& tensor) {
 } // namespace
 
 void Checkpoint::write(const std::string& path) const {
-    const nlohmann::json document = {{"kind", kind},
-                                     {"step", step},
-                                     {"skipped", skipped},
-                                     {"skipped_in_row", skippedInRow},
-                                     {"elapsed_seconds", elapsedSeconds},
-                                     {"loss_sum", {lossSum.main, lossSum.penalty}},
-                                     {"loss_count", lossCount},
-                                     {"updates", optimizer.updates},
-                                     {"config", nlohmann::json::parse(config)},
-                                     {"data_sha256", dataSha256}};
-    ModelFile::writeAtomically(
-        path, ModelFile::encode(document.dump(), {named("parameters", parameters), named("average", average),
-                                                  named("first_moment", optimizer.firstMoment),
-                                                  named("second_moment", optimizer.secondMoment)}));
+    nlohmann::json document = {{"kind", kind},
+                               {"step", step},
+                               {"skipped", skipped},
+                               {"skipped_in_row", skippedInRow},
+                               {"elapsed_seconds", elapsedSeconds},
+                               {"loss_sum", {lossSum.main, lossSum.penalty}},
+                               {"loss_count", lossCount},
+                               {"updates", optimizer.updates},
+                               {"config", nlohmann::json::parse(config)},
+                               {"data_sha256", dataSha256}};
+    std::vector<NamedTensor> tensors = {named("parameters", parameters), named("average", average),
+                                        named("first_moment", optimizer.firstMoment),
+                                        named("second_moment", optimizer.secondMoment)};
+    if (best.average.defined()) {
+        document["best"] = {
+            {"loss", best.loss}, {"step", best.step}, {"validations_since", best.validationsSince}};
+        tensors.push_back(named("best_average", best.average));
+    }
+    ModelFile::writeAtomically(path, ModelFile::encode(document.dump(), tensors));
 }
 
 Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
@@ -62,6 +67,13 @@ Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
         document.at("updates").get_to(result.optimizer.updates);
         document.at("data_sha256").get_to(result.dataSha256);
         result.config = document.at("config").dump();
+        if (document.contains("best")) {
+            const nlohmann::json& best = document["best"];
+            best.at("loss").get_to(result.best.loss);
+            best.at("step").get_to(result.best.step);
+            best.at("validations_since").get_to(result.best.validationsSince);
+            result.best.average = tensor("best_average");
+        }
     }
     catch (const nlohmann::json::exception&) {
         throw Error(path + ": this is not a checkpoint of openmmscore-train, or it is damaged");
@@ -82,7 +94,8 @@ void Checkpoint::checkContinues(const std::string& path, const std::string& newC
     const nlohmann::json now = nlohmann::json::parse(newConfig).flatten();
     // A run may be made longer or shorter; its learning rates then follow the new length.
     for (const auto& [key, value] : now.items())
-        if (key != "/training/steps" && before.value(key, nlohmann::json()) != value)
+        if (key != "/training/steps" && key != "/training/early_stopping" &&
+            before.value(key, nlohmann::json()) != value)
             throw Error(path + ": the checkpoint was made with " + key.substr(1) + " = " +
                         before.value(key, nlohmann::json()).dump() + ", the configuration says " +
                         value.dump() + "; restore that, or begin anew with --overwrite");

@@ -24,6 +24,13 @@ struct Checkpoint {
     std::string config, dataSha256;
     at::Tensor parameters, average;
     Optimizer::State optimizer;
+    /** Of early stopping: the best average so far, if there was a validation; its loss and step, and how many
+     * validations there were after it. */
+    struct Best {
+        at::Tensor average;
+        double loss = 0.0;
+        std::int64_t step = 0, validationsSince = 0;
+    } best;
 
     /** Write to a safetensors file, atomically. */
     void write(const std::string& path) const;

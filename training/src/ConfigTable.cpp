@@ -77,6 +77,10 @@ bool ConfigTable::has(const std::string& key) const {
     return content.contains(key);
 }
 
+bool ConfigTable::isText(const std::string& key) const {
+    return content[key].is_string();
+}
+
 const toml::node* ConfigTable::find(const std::string& key) {
     known.insert(key);
     return content.get(key);

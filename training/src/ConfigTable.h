@@ -21,6 +21,7 @@ public:
     ConfigTable(const toml::table& table, std::string origin, std::string name);
 
     bool has(const std::string& key) const;
+    bool isText(const std::string& key) const;
     /** Let a key pass finish() without a look at its value. */
     void ignore(const std::string& key) { known.insert(key); }
     std::string text(const std::string& key, const std::optional<std::string>& fallback = {});

@@ -139,8 +139,14 @@ void readDataConfig(ConfigTable& root, const std::string& file, const std::strin
                     TrainingConfig& config) {
     ConfigTable table = root.table("data");
     root.ignore("evaluation"); // What follows the training.
-    config.model.temperature = positive(table, "temperature");
+    // A proposal's file knows no temperature; only bias energies do.
+    const bool needed = !root.has("proposal") || table.has("bias_energy");
+    config.model.temperature =
+        positive(table, "temperature", needed ? std::nullopt : std::optional<double>(300.0));
     config.data.validationFraction = between(table, "validation_fraction", 0.0, 0.9, 0.1);
+    config.data.validationSplit = table.choice("validation_split", {"random", "last"}, 0) == 0
+                                      ? DataConfig::Split::Random
+                                      : DataConfig::Split::Last;
     if (prepared.empty())
         readSources(root, table, file, config);
     else {

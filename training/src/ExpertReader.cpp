@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "Methods.h"
+#include "StageReader.h"
 
 namespace OpenMMScore {
 
@@ -75,54 +76,10 @@ void readExpert(ConfigTable& table, Draft& draft, const ModelDescription& model)
         kinds[table.choice("time_features", {"fourier", "fourier-rescaled", "linear"}, present)];
 }
 
-/** Either a number of steps or one of epochs; a later table's word replaces an earlier one's. */
-void readLength(ConfigTable& table, StageConfig& stage) {
-    if (table.has("steps") && table.has("epochs"))
-        table.fail("epochs", "stands beside steps; give one of them");
-    if (table.has("steps"))
-        stage.epochs = 0;
-    if (table.has("epochs"))
-        stage.steps = 0;
-    // Both are asked for in any case, so that both are known names.
-    const std::int64_t steps = table.integer("steps", 1, std::max<std::int64_t>(stage.steps, 1));
-    const std::int64_t epochs = table.integer("epochs", 1, std::max<std::int64_t>(stage.epochs, 1));
-    if (table.has("steps"))
-        stage.steps = steps;
-    if (table.has("epochs"))
-        stage.epochs = epochs;
-}
-
-void readAveraging(ConfigTable& table, StageConfig& stage) {
-    const bool upstream = stage.averaging == Averaging::UpstreamPerEpoch;
-    stage.averaging = table.choice("ema", {"running", "upstream-per-epoch"}, upstream ? 1 : 0) == 0
-                          ? Averaging::Running
-                          : Averaging::UpstreamPerEpoch;
-    stage.emaDecay = between(table, "ema_decay", 0.0, 0.999999, stage.emaDecay);
-    stage.emaInterval = table.integer("ema_interval", 1, stage.emaInterval);
-}
-
-void readStart(ConfigTable& table, const std::string& file, StageConfig& stage) {
-    const std::string start = table.text("start_from", "");
-    if (!start.empty())
-        stage.startFrom = relativeTo(file, start);
-    stage.startExpert = static_cast<int>(table.integer("start_expert", 0, stage.startExpert));
-}
-
 /** Change a stage by what [training] or one of [[stages]] says. */
 void readStage(ConfigTable& table, Draft& draft, const std::string& file) {
     StageConfig& stage = draft.stage;
-    readLength(table, stage);
-    stage.batchSize =
-        table.integer("batch_size", 1, stage.batchSize > 0 ? std::optional(stage.batchSize) : std::nullopt);
-    stage.learningRate = positive(table, "learning_rate", stage.learningRate);
-    draft.hasFinalLearningRate = draft.hasFinalLearningRate || table.has("final_learning_rate");
-    if (!draft.hasFinalLearningRate)
-        stage.finalLearningRate = std::min(stage.finalLearningRate, stage.learningRate);
-    stage.finalLearningRate =
-        between(table, "final_learning_rate", 0.0, stage.learningRate, stage.finalLearningRate);
-    stage.weightDecay = between(table, "weight_decay", 0.0, 1.0, stage.weightDecay);
-    stage.gradientClip = positive(table, "gradient_clip", stage.gradientClip);
-    readAveraging(table, stage);
+    readOptimization(table, file, stage, draft.hasFinalLearningRate);
     if (readInterval(table, "time_interval", stage.lowerTime, stage.upperTime))
         draft.hasTimeInterval = true;
     draft.hasMidpoint = draft.hasMidpoint || table.has("time_midpoint");
@@ -131,7 +88,7 @@ void readStage(ConfigTable& table, Draft& draft, const std::string& file) {
         table.choice("times", {"independent", "stratified"}, stage.stratifiedTimes ? 1 : 0) == 1;
     stage.preferLowLevels =
         table.choice("levels", {"uniform", "higher-until-100"}, stage.preferLowLevels ? 1 : 0) == 1;
-    readStart(table, file, stage);
+    stage.startExpert = static_cast<int>(table.integer("start_expert", 0, stage.startExpert));
 }
 
 void readFokkerPlanck(ConfigTable table, FokkerPlanckOptions& options) {
@@ -288,11 +245,7 @@ void readExperts(ConfigTable& root, const std::string& file, TrainingConfig& con
     model.lengthScale = positive(modelTable, "length_scale", 1.0);
     modelTable.finish();
 
-    ExecutionConfig& execution = config.training;
-    execution.randomRotations = training.flag("random_rotations", true);
-    execution.doublePrecision = training.choice("precision", {"float32", "float64"}, 0) == 1;
-    execution.device = training.choice("device", {"cpu", "cuda"}, 0) == 0 ? "cpu" : "cuda";
-    execution.threads = training.integer("threads", 0, 0);
+    config.training = readExecution(training);
     training.finish();
 }
 

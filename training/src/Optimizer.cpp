@@ -1,9 +1,11 @@
 #include "Optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/norm.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -21,6 +23,8 @@ double Optimizer::learningRate(std::int64_t step) const {
 }
 
 void Optimizer::step(at::Tensor& gradient, std::int64_t step) {
+    if (settings.gradientNorm > 0.0)
+        gradient.mul_(std::min(1.0, settings.gradientNorm / gradient.norm().item<double>()));
     gradient.clamp_(-settings.gradientClip, settings.gradientClip);
     state.updates++;
     numUpdates.fill_(double(state.updates));

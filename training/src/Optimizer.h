@@ -10,7 +10,8 @@
 namespace OpenMMScore {
 
 /**
- * AdamW (Loshchilov and Hutter, arXiv:1711.05101) with an element-wise clip before it and a learning rate
+ * AdamW (Loshchilov and Hutter, arXiv:1711.05101) with clips of the gradient's length and
+ * of its elements before it and a learning rate
  * that falls along a cosine: lr(k) = last + (first - last)/2 (1 + cos(pi k / steps)).
  */
 class Optimizer {

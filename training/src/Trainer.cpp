@@ -87,7 +87,8 @@ Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
 
 StageFiles Trainer::Impl::filesOf(std::size_t stage) const {
     if (config.stages.size() == 1)
-        return {path("model.safetensors"), path("checkpoint.safetensors"), path("log.jsonl")};
+        return {path(config.proposal ? "proposal.safetensors" : "model.safetensors"),
+                path("checkpoint.safetensors"), path("log.jsonl")};
     const std::string number = "-" + std::to_string(stage);
     return {path("expert" + number + ".safetensors"), path("checkpoint" + number + ".safetensors"),
             path("log" + number + ".jsonl")};
@@ -145,6 +146,8 @@ bool Trainer::Impl::run(const std::function<bool()>& stopRequested) {
 
 std::string Trainer::Impl::getModelPath() const {
     const std::string model = path("model.safetensors");
+    if (config.proposal)
+        return filesOf(0).model;
     return fs::exists(model) || stages.size() > 1 ? model : filesOf(stages[0]).model;
 }
 

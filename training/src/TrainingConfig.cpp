@@ -8,6 +8,7 @@
 #include "ConfigTable.h"
 #include "DataConfigReader.h"
 #include "ExpertReader.h"
+#include "ProposalReader.h"
 #include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
@@ -16,14 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-OutputConfig readOutput(ConfigTable table, const fs::path& config) {
+OutputConfig readOutput(ConfigTable table, const fs::path& config, std::int64_t validationSamples) {
     OutputConfig output;
     output.directory =
         relativeTo(config.string(), table.text("directory", config.stem().string() + "-output"));
     output.logInterval = table.integer("log_interval", 1, output.logInterval);
     output.validationInterval = table.integer("validation_interval", 1, output.validationInterval);
     output.checkpointInterval = table.integer("checkpoint_interval", 1, output.checkpointInterval);
-    output.validationSamples = table.integer("validation_samples", 1, output.validationSamples);
+    output.validationSamples = table.integer("validation_samples", 1, validationSamples);
     table.finish();
     return output;
 }
@@ -36,9 +37,14 @@ TrainingConfig TrainingConfig::read(const std::string& path, const std::string& 
     ConfigTable root(content, path, "");
     config.model.title = root.text("title", fs::path(path).stem().string());
     config.seed = static_cast<std::uint64_t>(root.integer("seed", 0, 1));
+    const bool proposal = root.has("proposal");
     readDataConfig(root, path, preparedData, config);
-    readExperts(root, path, config);
-    config.output = readOutput(root.table("output"), path);
+    if (proposal)
+        readProposalConfig(root, path, config);
+    else
+        readExperts(root, path, config);
+    // Where early stopping looks at it, the validation loss should not be noise.
+    config.output = readOutput(root.table("output"), path, proposal ? 16384 : 2048);
     root.finish();
     return config;
 }
@@ -81,7 +87,8 @@ nlohmann::json toJson(const ExpertDescription& expert) {
     return json;
 }
 
-nlohmann::json toJson(const StageConfig& stage) {
+/** What is the same for all that can be trained. */
+nlohmann::json optimizationToJson(const StageConfig& stage) {
     nlohmann::json json = {{"steps", stage.steps},
                            {"batch_size", stage.batchSize},
                            {"learning_rate", stage.learningRate},
@@ -90,10 +97,19 @@ nlohmann::json toJson(const StageConfig& stage) {
                            {"ema", stage.averaging == Averaging::Running ? "running" : "upstream-per-epoch"},
                            {"ema_decay", stage.emaDecay},
                            {"ema_interval", stage.emaInterval},
-                           {"gradient_clip", stage.gradientClip},
-                           {"time_interval", {stage.lowerTime, stage.upperTime}},
-                           {"time_midpoint", stage.timeMidpoint},
-                           {"times", stage.stratifiedTimes ? "stratified" : "independent"}};
+                           {"gradient_clip", stage.gradientClip}};
+    if (stage.gradientNorm > 0.0)
+        json["gradient_norm"] = stage.gradientNorm;
+    if (stage.earlyStopping > 0)
+        json["early_stopping"] = stage.earlyStopping;
+    return json;
+}
+
+nlohmann::json toJson(const StageConfig& stage) {
+    nlohmann::json json = optimizationToJson(stage);
+    json.update({{"time_interval", {stage.lowerTime, stage.upperTime}},
+                 {"time_midpoint", stage.timeMidpoint},
+                 {"times", stage.stratifiedTimes ? "stratified" : "independent"}});
     if (!stage.startFrom.empty())
         json["start_from"] = {fs::path(stage.startFrom).filename().string(), stage.startExpert};
     return json;
@@ -110,17 +126,55 @@ nlohmann::json toJson(const FokkerPlanckOptions& options) {
             {"divergence", options.oneDimensionalDivergence ? "upstream-one-dimension" : "full"}};
 }
 
+nlohmann::json toJson(const ProposalConfig& proposal) {
+    const char* coordinates[] = {"vector", "cartesian", "internal"};
+    const char* activations[] = {"relu", "silu", "tanh"};
+    const SplineFlowDescription::Layer& layer = proposal.layer;
+    const bool couplings = layer.type == SplineFlowDescription::Layer::Type::Coupling;
+    return {{"family", "spline-flow"},
+            {"coordinates", coordinates[static_cast<int>(proposal.coordinates)]},
+            {"circular", proposal.allCircular ? nlohmann::json("all") : nlohmann::json(proposal.circular)},
+            {"layers", proposal.numLayers},
+            {"kind", couplings ? "coupling" : "autoregressive"},
+            {"hidden", layer.hidden},
+            {"residual", layer.residual},
+            {"activation", activations[static_cast<int>(layer.activation)]},
+            {"bins", proposal.flow.bins},
+            {"bound", proposal.flow.bound},
+            {"trainable_base", proposal.flow.trainableBase},
+            {"permutation_seed", proposal.permutationSeed}};
+}
+
+/** The settings of a run that trains a proposal. */
+nlohmann::json proposalRunToJson(const TrainingConfig& config, const nlohmann::json& data) {
+    const StageConfig& stage = config.stages.at(0);
+    nlohmann::json json = {{"seed", config.seed},
+                           {"data", data},
+                           {"proposal", toJson(config.proposal)},
+                           {"training", optimizationToJson(stage)}};
+    if (!stage.startFrom.empty())
+        json["training"]["start_from"] = fs::path(stage.startFrom).filename().string();
+    json["training"]["noise"] = stage.noise;
+    json["training"]["random_rotations"] = config.training.randomRotations;
+    json["training"]["precision"] = config.training.doublePrecision ? "float64" : "float32";
+    return json;
+}
+
 } // namespace
 
 std::string TrainingConfig::toJson(std::size_t index) const {
     const StageConfig& stage = stages.at(index);
     const bool discrete = model.schedule.kind == ScheduleDescription::Kind::CosineDdpm;
-    nlohmann::json json = {
-        {"seed", seed},
-        {"data",
-         {{"unit", data.unit}, {"atoms", data.atoms}, {"validation_fraction", data.validationFraction}}},
-        {"model", OpenMMScore::toJson(model.experts.at(index))},
-        {"training", OpenMMScore::toJson(stage)}};
+    nlohmann::json frames = {
+        {"unit", data.unit}, {"atoms", data.atoms}, {"validation_fraction", data.validationFraction}};
+    if (data.validationSplit == DataConfig::Split::Last)
+        frames["validation_split"] = "last";
+    if (proposal)
+        return proposalRunToJson(*this, frames).dump();
+    nlohmann::json json = {{"seed", seed},
+                           {"data", frames},
+                           {"model", OpenMMScore::toJson(model.experts.at(index))},
+                           {"training", OpenMMScore::toJson(stage)}};
     json["model"]["length_scale"] =
         measureLengthScale ? nlohmann::json("measured") : nlohmann::json(model.lengthScale);
     if (discrete)

@@ -1,6 +1,7 @@
 #include "TrainingFrames.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -116,6 +117,28 @@ void centre(double* frame, std::int64_t numParticles) {
         mean /= double(numParticles);
         for (std::int64_t i = 0; i < numParticles; i++)
             frame[3 * i + k] -= mean;
+    }
+}
+
+// A unit quaternion from four normal numbers.
+void rotate(double* frame, std::int64_t numParticles, CounterRandom& random) {
+    std::array<double, 4> q;
+    double norm = 0.0;
+    for (double& x : q) {
+        x = random.normal();
+        norm += x * x;
+    }
+    for (double& x : q)
+        x /= std::sqrt(norm);
+    const auto [w, x, y, z] = q;
+    const double r[3][3] = {{1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)},
+                            {2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)},
+                            {2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)}};
+    for (std::int64_t i = 0; i < numParticles; i++) {
+        double* p = frame + 3 * i;
+        const double a = p[0], b = p[1], c = p[2];
+        for (int k = 0; k < 3; k++)
+            p[k] = r[k][0] * a + r[k][1] * b + r[k][2] * c;
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/ModelDescription.h"
 #include "openmmscore/training/DataConfig.h"
 
@@ -52,6 +53,9 @@ std::vector<std::int64_t> resampleSystematic(const double* weights, std::int64_t
 
 /** Subtract the mean position of one frame, [numParticles, 3]. */
 void centre(double* frame, std::int64_t numParticles);
+
+/** Rotate all positions of a frame by a rotation drawn uniformly; takes four normal numbers. */
+void rotate(double* frame, std::int64_t numParticles, CounterRandom& random);
 
 } // namespace OpenMMScore
 

@@ -147,6 +147,17 @@ Losses TrainingLoop::validate() {
     return sumOf(parts, stopped);
 }
 
+void TrainingLoop::compare(const Losses& losses) {
+    if (settings.earlyStopping == 0)
+        return;
+    Checkpoint::Best& best = state.best;
+    // A loss that is not a number is never better.
+    if (best.average.defined() ? losses.total() < best.loss : std::isfinite(losses.total()))
+        best = {average.getAverage().clone(), losses.total(), state.step, 0};
+    else
+        best.validationsSince++;
+}
+
 void TrainingLoop::report(double stepsPerSecond) {
     const bool last = state.step == settings.steps;
     const bool logged = state.step % config.output.logInterval == 0 || last;
@@ -156,8 +167,10 @@ void TrainingLoop::report(double stepsPerSecond) {
         state.lossSum = {};
         state.lossCount = 0;
     }
-    if (validated)
+    if (validated) {
         validationLosses = validate();
+        compare(*validationLosses);
+    }
     if (!log || (!logged && !validated && !log->isProgressDue()))
         return;
     TrainingStatus status;
@@ -172,7 +185,10 @@ void TrainingLoop::report(double stepsPerSecond) {
     status.elapsedSeconds = elapsedBefore + secondsSince(startTime);
     if (config.stages.size() > 1)
         status.stage = static_cast<int>(stage);
-    log->showProgress(status, last);
+    log->showProgress(status, last || hasStoppedEarly());
+    if (hasStoppedEarly())
+        log->say("no better validation loss since step " + std::to_string(state.best.step) + " (" +
+                 std::to_string(state.best.loss) + "), whose weights are kept; the training ends");
     if (!validated)
         status.validationLosses.reset();
     if (logged || validated)
@@ -249,7 +265,8 @@ void TrainingLoop::save() {
     state.average = average.getAverage();
     state.optimizer = optimizer.getState();
     state.write(files.checkpoint);
-    objective.writeModel(files.model, average.getAverage(), provenance());
+    const at::Tensor& best = state.best.average;
+    objective.writeModel(files.model, best.defined() ? best : average.getAverage(), provenance());
 }
 
 std::string TrainingLoop::provenance() const {
@@ -277,6 +294,10 @@ std::string TrainingLoop::provenance() const {
     };
     add("training_", lastLosses);
     add("validation_", validationLosses);
+    if (state.best.average.defined()) {
+        json["best_step"] = state.best.step;
+        json["best_validation_loss"] = state.best.loss;
+    }
     return json.dump();
 }
 

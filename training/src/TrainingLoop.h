@@ -49,14 +49,15 @@ public:
      * @throws Error  if it is damaged or of another run
      */
     void resume();
-    bool isFinished() const { return state.step >= settings.steps; }
+    /** @return whether all steps are done, or early stopping has ended the run */
+    bool isFinished() const { return state.step >= settings.steps || hasStoppedEarly(); }
     /** @return whether any process was asked to stop, as all of them know */
     bool wasStopped() const { return stopped; }
     /**
      * @param stopRequested  asked in every step; if true in any process, a checkpoint is written after it and
      * the run ends
      * @param written        called after every checkpoint
-     * @return whether all steps were done
+     * @return whether the run is finished
      * @throws NumericalError  if too many steps in a row were not finite
      */
     bool run(const std::function<bool()>& stopRequested, const std::function<void()>& written);
@@ -70,6 +71,11 @@ private:
     Losses computeGradient(bool stopRequested);
     Losses sumOf(const std::vector<Losses>& parts, bool stopRequested);
     Losses validate();
+    bool hasStoppedEarly() const {
+        return settings.earlyStopping > 0 && state.best.validationsSince >= settings.earlyStopping;
+    }
+    /** For early stopping: remember the average if it is the best so far. */
+    void compare(const Losses& losses);
     void announce();
     void report(double stepsPerSecond);
     void trySaving(const std::function<void()>& written);

@@ -2,13 +2,13 @@
 
 #include <array>
 #include <cmath>
-#include <numeric>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/tensor.h>
 
+#include "FrameOrder.h"
 #include "TimeDistribution.h"
 #include "TrainingFrames.h"
 #include "openmmscore/models/CounterRandom.h"
@@ -53,36 +53,6 @@ double standardDeviation(const double* values, std::int64_t frames, std::int64_t
     return std::sqrt(square / (total * double(width)));
 }
 
-std::vector<std::int64_t> permutation(std::int64_t count, CounterRandom random) {
-    std::vector<std::int64_t> order(count);
-    std::iota(order.begin(), order.end(), 0);
-    for (std::int64_t i = count - 1; i > 0; i--)
-        std::swap(order[i], order[random.below(i + 1)]);
-    return order;
-}
-
-/** Rotate all positions by a rotation drawn uniformly: a unit quaternion from four normal numbers. */
-void rotate(double* frame, std::int64_t numParticles, CounterRandom& random) {
-    std::array<double, 4> q;
-    double norm = 0.0;
-    for (double& x : q) {
-        x = random.normal();
-        norm += x * x;
-    }
-    for (double& x : q)
-        x /= std::sqrt(norm);
-    const auto [w, x, y, z] = q;
-    const double r[3][3] = {{1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)},
-                            {2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)},
-                            {2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)}};
-    for (std::int64_t i = 0; i < numParticles; i++) {
-        double* p = frame + 3 * i;
-        const double a = p[0], b = p[1], c = p[2];
-        for (int k = 0; k < 3; k++)
-            p[k] = r[k][0] * a + r[k][1] * b + r[k][2] * c;
-    }
-}
-
 } // namespace
 
 NoisedBatch NoisedBatch::slice(std::int64_t first, std::int64_t count) const {
@@ -99,6 +69,8 @@ NoisedBatch NoisedBatch::select(const std::vector<std::int64_t>& indices) const 
     return {rows(clean, 0), rows(times, 0), rows(noise, 0), rows(perturbations, 1), rows(features, 0)};
 }
 
+TrainingSet::~TrainingSet() = default;
+
 TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensorOptions)
     : stages(config.stages), schedule(config.model.schedule),
       randomRotations(config.training.randomRotations), seed(config.seed), options(tensorOptions) {
@@ -108,13 +80,14 @@ TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensor
     fileName = source.fileName;
     particles = source.particles;
     const std::int64_t numFrames = source.values.size(0), width = source.values.size(1);
-    numTraining = numFrames - std::llround(config.data.validationFraction * double(numFrames));
+    order = std::make_unique<FrameOrder>(source, config.data, seed);
+    const std::int64_t numTraining = order->getNumTraining();
     for (const StageConfig& stage : stages)
         if (numTraining < stage.batchSize)
             throw Error(path + ": " + std::to_string(numTraining) + " of " + std::to_string(numFrames) +
                         " frames are for training, fewer than training.batch_size = " +
                         std::to_string(stage.batchSize));
-    divide(source);
+    arrange(source);
 
     ModelDescription& model = config.model;
     for (const ExpertDescription& expert : model.experts)
@@ -127,31 +100,23 @@ TrainingSet::TrainingSet(TrainingConfig& config, const at::TensorOptions& tensor
                     " (see [[particles]] and data.atoms)");
     if (config.measureLengthScale)
         model.lengthScale =
-            particles ? standardDeviation(frames.data_ptr<double>(), numTraining, width, weights) : 1.0;
+            particles ? standardDeviation(frames.data_ptr<double>(), numTraining, width, order->getWeights())
+                      : 1.0;
     if (!(model.lengthScale > 0.0))
         throw Error(path + ": all training frames are alike, there is nothing to learn from");
     frames.div_(model.lengthScale);
     keepFeatures(config, path);
 }
 
-/** Put the frames in a random order, so that the first are for training and the last for validation. */
-void TrainingSet::divide(const TrainingFrames& source) {
-    const std::vector<std::int64_t> from =
-        permutation(source.values.size(0), CounterRandom(seed, Stream::Split, 0));
+/** Put the frames in the order in which their places are counted. */
+void TrainingSet::arrange(const TrainingFrames& source) {
     frames = at::empty_like(source.values);
     const std::int64_t width = frames.size(1);
     double* out = frames.data_ptr<double>();
-    for (std::int64_t index : from) {
+    for (std::int64_t index : order->getFrames()) {
         out = std::copy_n(source.values.data_ptr<double>() + index * width, width, out);
         molecules.push_back(source.molecules[index]);
-        if (!source.weights.empty())
-            weights.push_back(source.weights[index]);
     }
-    const bool own = getNumValidationFrames() > 0;
-    for (const bool validation : {false, own})
-        if (!weights.empty() && !(effectiveFrames(partWeights(validation), partSize(validation)) > 0.0))
-            throw Error(std::string("all frames for ") + (validation ? "validation" : "training") +
-                        " have the weight zero");
 }
 
 void TrainingSet::keepFeatures(const TrainingConfig& config, const std::string& path) {
@@ -177,24 +142,17 @@ void TrainingSet::keepFeatures(const TrainingConfig& config, const std::string& 
                        .clone();
 }
 
-double TrainingSet::getEffectiveTrainingFrames() const {
-    return weights.empty() ? double(numTraining) : effectiveFrames(weights.data(), numTraining);
+std::int64_t TrainingSet::getNumTrainingFrames() const {
+    return order->getNumTraining();
 }
-
-void TrainingSet::shuffle(std::uint64_t epoch) const {
-    if (epoch == orderEpoch)
-        return;
-    CounterRandom random(seed, Stream::Shuffle, epoch);
-    if (weights.empty())
-        order = permutation(numTraining, random);
-    else {
-        const std::vector<std::int64_t> drawn =
-            resampleSystematic(weights.data(), numTraining, numTraining, random.uniform());
-        order.clear();
-        for (std::int64_t position : permutation(numTraining, random))
-            order.push_back(drawn[position]);
-    }
-    orderEpoch = epoch;
+std::int64_t TrainingSet::getNumValidationFrames() const {
+    return order->getNumValidation();
+}
+double TrainingSet::getEffectiveTrainingFrames() const {
+    return order->getEffectiveTraining();
+}
+bool TrainingSet::isWeighted() const {
+    return order->isWeighted();
 }
 
 /** What the random numbers of a batch are a function of, and what they are for. */
@@ -274,23 +232,14 @@ NoisedBatch TrainingSet::trainingBatch(std::int64_t step, std::size_t stage) con
 
 NoisedBatch TrainingSet::trainingBatch(std::int64_t step, std::size_t stage, std::int64_t first,
                                        std::int64_t count) const {
-    const std::int64_t batchSize = stages.at(stage).batchSize, perEpoch = numTraining / batchSize;
-    shuffle(indexOf(stage, step / perEpoch));
-    const auto begin = order.begin() + (step % perEpoch) * batchSize + first;
-    return assemble({begin, begin + count}, {stage, false, indexOf(stage, step), first, batchSize});
+    const std::int64_t batchSize = stages.at(stage).batchSize, perEpoch = getNumTrainingFrames() / batchSize;
+    return assemble(
+        order->draw(indexOf(stage, step / perEpoch), (step % perEpoch) * batchSize + first, count),
+        {stage, false, indexOf(stage, step), first, batchSize});
 }
 
 NoisedBatch TrainingSet::validationBatch(std::int64_t size, std::size_t stage) const {
-    const bool own = getNumValidationFrames() > 0;
-    std::vector<std::int64_t> indices;
-    if (weights.empty())
-        for (std::int64_t i = 0; i < size; i++)
-            indices.push_back(i % partSize(own));
-    else
-        indices = resampleSystematic(partWeights(own), partSize(own), size, 0.5);
-    for (std::int64_t& index : indices)
-        index += own ? numTraining : 0;
-    return assemble(indices, {stage, true, indexOf(stage, 0), 0, size});
+    return assemble(order->drawValidation(size), {stage, true, indexOf(stage, 0), 0, size});
 }
 
 } // namespace OpenMMScore

@@ -1,6 +1,7 @@
 #include "TrainingTask.h"
 
 #include "ScoreMatchingObjective.h"
+#include "SplineFlowObjective.h"
 
 namespace OpenMMScore {
 
@@ -20,9 +21,25 @@ private:
     TrainingSet data;
 };
 
+class SplineFlowTask : public TrainingTask {
+public:
+    SplineFlowTask(const TrainingConfig& config, const at::TensorOptions& tensorOptions)
+        : options(tensorOptions), frames(config, options) {}
+    std::int64_t getNumTrainingFrames() const override { return frames.getAccount().numTrainingFrames; }
+    std::unique_ptr<Objective> objective(const TrainingConfig& config, std::size_t /*stage*/) const override {
+        return std::make_unique<SplineFlowObjective>(config, frames, options);
+    }
+
+private:
+    at::TensorOptions options;
+    FlowFrames frames;
+};
+
 } // namespace
 
 std::unique_ptr<TrainingTask> TrainingTask::create(TrainingConfig& config, const at::TensorOptions& options) {
+    if (config.proposal)
+        return std::make_unique<SplineFlowTask>(config, options);
     return std::make_unique<ScoreModelTask>(config, options);
 }
 

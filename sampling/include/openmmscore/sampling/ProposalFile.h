@@ -26,9 +26,10 @@ std::shared_ptr<const Proposal> readProposal(const std::string& path);
 /**
  * Write Proposal::encode() to a file, atomically (ModelFile::writeAtomically()).
  *
+ * @param provenance  an account of where the proposal comes from, a JSON object; "" for none
  * @throws ModelFileError  if that fails; a file that was there before is then untouched
  */
-void writeProposal(const Proposal& proposal, const std::string& path);
+void writeProposal(const Proposal& proposal, const std::string& path, const std::string& provenance = "");
 
 } // namespace OpenMMScore
 

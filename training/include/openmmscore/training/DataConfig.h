@@ -32,6 +32,9 @@ struct DataConfig {
     /** Indices into the files' second axis; empty for all. */
     std::vector<std::int64_t> atoms;
     double validationFraction = 0.1;
+    /** Whether frames for validation are drawn at random, or are the last of each file: of a trajectory,
+     * neighbours are alike. */
+    enum class Split { Random, Last } validationSplit = Split::Random;
 };
 
 } // namespace OpenMMScore

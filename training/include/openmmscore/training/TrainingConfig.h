@@ -8,6 +8,7 @@
 #include "openmmscore/models/ModelDescription.h"
 #include "openmmscore/training/DataConfig.h"
 #include "openmmscore/training/FokkerPlanckOptions.h"
+#include "openmmscore/training/ProposalConfig.h"
 
 namespace OpenMMScore {
 
@@ -33,6 +34,14 @@ struct StageConfig {
     Averaging averaging = Averaging::Running;
     /** Each component of the gradient is cut to +- this. */
     double gradientClip = 1000.0;
+    /** Before that, the gradient is scaled down to this length if it is longer; 0 for any length. */
+    double gradientNorm = 0.0;
+    /** After so many validations without a better loss the run ends, and the best weights are what it leaves;
+     * 0 for never. */
+    std::int64_t earlyStopping = 0;
+    /** Standard deviation of what is added to a proposal's coordinates each time they are used, in units of
+     * their own standard deviations; not to circular ones. */
+    double noise = 0.0;
     /** Diffusion times are drawn uniformly between these. */
     double lowerTime = 1e-5, upperTime = 1.0;
     /** Times below and above this count alike in total. */
@@ -77,6 +86,8 @@ struct TrainingConfig {
      */
     ModelDescription model;
     bool measureLengthScale = true;
+    /** What is trained instead of a model, if its family says so. */
+    ProposalConfig proposal;
     /** One for each expert, in the model's order, which is also that of the training. */
     std::vector<StageConfig> stages;
     /** If not zero, the number of steps of all stages together, divided in proportion to what they have. */

@@ -2,6 +2,7 @@
 #define OPENMMSCORE_TRAINING_TRAININGSET_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 
 namespace OpenMMScore {
 
+class FrameOrder;
 struct TrainingFrames;
 
 /** Clean samples with the draws that noise them. */
@@ -58,11 +60,13 @@ public:
      */
     TrainingSet(TrainingConfig& config, const at::TensorOptions& options);
 
-    std::int64_t getNumTrainingFrames() const { return numTraining; }
-    std::int64_t getNumValidationFrames() const { return frames.size(0) - numTraining; }
+    ~TrainingSet();
+
+    std::int64_t getNumTrainingFrames() const;
+    std::int64_t getNumValidationFrames() const;
     /** @return how many equally weighted frames the training frames are worth: (sum w)^2 / sum w^2 */
     double getEffectiveTrainingFrames() const;
-    bool isWeighted() const { return !weights.empty(); }
+    bool isWeighted() const;
     /** @return SHA-256 of the data (TrainingFrames.h), and its name without folders */
     const std::string& getSha256() const { return sha256; }
     const std::string& getFileName() const { return fileName; }
@@ -84,15 +88,8 @@ public:
 private:
     struct Draws;
     NoisedBatch assemble(const std::vector<std::int64_t>& indices, const Draws& draws) const;
-    void shuffle(std::uint64_t epoch) const;
-    void divide(const TrainingFrames& source);
+    void arrange(const TrainingFrames& source);
     void keepFeatures(const TrainingConfig& config, const std::string& path);
-    const double* partWeights(bool validation) const {
-        return weights.data() + (validation ? numTraining : 0);
-    }
-    std::int64_t partSize(bool validation) const {
-        return validation ? getNumValidationFrames() : numTraining;
-    }
 
     std::vector<StageConfig> stages;
     ScheduleDescription schedule;
@@ -101,18 +98,13 @@ private:
     bool particles;
     /** shape [frames, coordinates], float64, network units; training frames first */
     at::Tensor frames;
-    /** shape [frames]; empty if equal */
-    std::vector<double> weights;
     /** shape [frames]: which molecule it is */
     std::vector<std::int64_t> molecules;
     /** shape [molecules, particles, features]; undefined without */
     at::Tensor features;
     at::TensorOptions options;
-    std::int64_t numTraining = 0;
     std::string sha256, fileName;
-    /** The permutation of the epoch that was asked for last. */
-    mutable std::vector<std::int64_t> order;
-    mutable std::uint64_t orderEpoch = ~std::uint64_t(0);
+    std::unique_ptr<FrameOrder> order;
 };
 
 } // namespace OpenMMScore

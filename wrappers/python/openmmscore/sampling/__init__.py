@@ -3,7 +3,7 @@
 from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
-from .continuousflow import ContinuousFlowProposal, optimalPairing
+from .continuousflow import ContinuousFlowProposal
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
@@ -18,7 +18,6 @@ from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal
 from .resampling import resample
 from .sampler import BoltzmannSampler
 from .samples import WeightedSamples
-from .splineflow import SplineFlowProposal
 from .summary import SampleSummary
 from .weights import Weights
 
@@ -40,7 +39,6 @@ __all__ = [
     "ParetoTail",
     "Proposal",
     "SampleSummary",
-    "SplineFlowProposal",
     "WeightSummary",
     "WeightWarning",
     "WeightedSamples",
@@ -53,7 +51,6 @@ __all__ = [
     "loadProposal",
     "mala",
     "mbar",
-    "optimalPairing",
     "resample",
     "towards",
     "ula",

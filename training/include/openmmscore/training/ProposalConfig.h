@@ -1,0 +1,39 @@
+#ifndef OPENMMSCORE_TRAINING_PROPOSALCONFIG_H_
+#define OPENMMSCORE_TRAINING_PROPOSALCONFIG_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "openmmscore/sampling/SplineFlowDescription.h"
+
+namespace OpenMMScore {
+
+/** A proposal that is to be trained. */
+struct ProposalConfig {
+    enum class Family {
+        /** none: the run trains a model */
+        None,
+        SplineFlow
+    };
+    /** Of what the flow is a density: plain numbers, positions relative to their centroid, or bonds, angles
+     * and torsions (FlowCoordinates.h). */
+    enum class Coordinates { Vector, Cartesian, Internal };
+
+    Family family = Family::None;
+    Coordinates coordinates = Coordinates::Vector;
+    /** Indices of coordinates that are angles in radians, of plain numbers alone; or all of them. */
+    std::vector<std::int64_t> circular;
+    bool allCircular = false;
+    /** What each of so many layers is like. Which coordinates it transforms is drawn. */
+    SplineFlowDescription::Layer layer;
+    std::int64_t numLayers = 8;
+    std::uint64_t permutationSeed = 1;
+    /** The flow's other settings; its dimension, coordinates and layers follow. */
+    SplineFlowDescription flow;
+
+    explicit operator bool() const { return family != Family::None; }
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TRAINING_PROPOSALCONFIG_H_

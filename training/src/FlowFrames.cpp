@@ -1,0 +1,249 @@
+#include "FlowFrames.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/FrameCoordinates.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+using Stream = CounterRandom::Stream;
+using Coordinates = ProposalConfig::Coordinates;
+constexpr double twoPi = 2.0 * std::numbers::pi;
+
+double wrap(double angle) {
+    return angle - twoPi * std::floor((angle + std::numbers::pi) / twoPi);
+}
+
+/** @return where on a circle a cut meets the least weight: the middle of the longest of the emptiest gaps */
+double emptiestPlace(const std::vector<double>& angles, const std::vector<double>& weights) {
+    constexpr int bins = 120, half = 3;
+    std::array<double, bins> histogram{}, smooth{};
+    for (std::size_t i = 0; i < angles.size(); i++) {
+        const int bin = static_cast<int>((wrap(angles[i]) + std::numbers::pi) / twoPi * bins);
+        histogram[std::clamp(bin, 0, bins - 1)] += weights.empty() ? 1.0 : weights[i];
+    }
+    for (int b = 0; b < bins; b++)
+        for (int k = -half; k <= half; k++)
+            smooth[b] += histogram[(b + k + bins) % bins];
+    // Bins as empty as the emptiest, but for a few stray frames.
+    const double limit = *std::min_element(smooth.begin(), smooth.end()) +
+                         1e-4 * std::accumulate(histogram.begin(), histogram.end(), 0.0);
+    int longest = 0, middle = 0, run = 0;
+    for (int b = 0; b < 2 * bins; b++) {
+        run = smooth[b % bins] <= limit ? std::min(run + 1, bins) : 0;
+        if (run > longest) {
+            longest = run;
+            middle = b - run / 2;
+        }
+    }
+    return wrap((middle % bins + 0.5) * twoPi / bins - std::numbers::pi);
+}
+
+} // namespace
+
+FlowFrames::~FlowFrames() = default;
+
+FlowFrames::FlowFrames(const TrainingConfig& config, const at::TensorOptions& tensorOptions)
+    : options(tensorOptions), seed(config.seed), batchSize(config.stages.at(0).batchSize),
+      noise(config.stages[0].noise) {
+    const TrainingFrames source = TrainingFrames::read(config.data, config.model.temperature);
+    const std::string& path = config.data.molecules[0].file;
+    order = std::make_unique<FrameOrder>(source, config.data, seed);
+    account = {source.fileName,           source.sha256,       order->getNumTraining(),
+               order->getNumValidation(), order->isWeighted(), order->getEffectiveTraining()};
+    if (order->getNumTraining() < batchSize)
+        throw Error(
+            path + ": " + std::to_string(order->getNumTraining()) + " of " +
+            std::to_string(source.values.size(0)) +
+            " frames are for training, fewer than training.batch_size = " + std::to_string(batchSize));
+    const at::Tensor y = convert(source, config);
+    findScales(y);
+    if (rotations)
+        shareScales();
+    checkScales(path);
+    keep(y);
+}
+
+/** @return shape [frames, coordinates], float64, in the order of the files */
+at::Tensor FlowFrames::convert(const TrainingFrames& source, const TrainingConfig& config) {
+    const ProposalConfig& proposal = config.proposal;
+    const std::string& path = config.data.molecules[0].file;
+    const bool vector = proposal.coordinates == Coordinates::Vector;
+    const auto width = static_cast<int>(source.values.size(1));
+    if (vector == source.particles)
+        throw Error(path + (vector ? ": an array of positions, [frames, particles, 3], needs "
+                                     "coordinates.kind = \"cartesian\" or \"internal\""
+                                   : ": coordinates of positions need an array [frames, particles, 3]; plain "
+                                     "vectors need coordinates.kind = \"vector\""));
+    count = vector ? width : width / 3;
+    if (proposal.coordinates == Coordinates::Internal)
+        return convertInternal(source, config);
+    if (vector) {
+        dimension = width;
+        for (std::int64_t index : proposal.circular) {
+            if (index >= width)
+                throw Error(path + ": proposal.circular names coordinate " + std::to_string(index) +
+                            ", the frames have " + std::to_string(width) + " (counted from 0)");
+            circular.push_back(static_cast<int>(index));
+        }
+        if (proposal.allCircular) {
+            circular.resize(dimension);
+            std::iota(circular.begin(), circular.end(), 0);
+        }
+        return source.values;
+    }
+    const FrameCoordinates coordinates(count, Proposal::Frame::Centred);
+    dimension = coordinates.getDimension();
+    rotations = config.training.randomRotations;
+    at::Tensor y = at::empty({source.values.size(0), dimension}, at::kDouble);
+    for (std::int64_t f = 0; f < y.size(0); f++)
+        coordinates.toCoordinates(source.values.data_ptr<double>() + f * width,
+                                  y.data_ptr<double>() + f * dimension);
+    return y;
+}
+
+at::Tensor FlowFrames::convertInternal(const TrainingFrames& source, const TrainingConfig& config) {
+    const std::string& path = config.data.molecules[0].file;
+    std::vector<std::array<int, 2>> bonds;
+    for (const auto& [a, b] : config.model.bonds)
+        bonds.push_back({a, b});
+    if (bonds.empty())
+        throw Error(path + ": internal coordinates need the molecule's bonds (see bonds, or use openmmscore "
+                           "train, which takes them from the topology)");
+    std::vector<double> masses;
+    for (const ParticleDescription& particle : config.model.particles)
+        masses.push_back(particle.mass);
+    const double* x = source.values.data_ptr<double>();
+    const std::int64_t numFrames = source.values.size(0);
+    internal = FlowCoordinates::fit(makeZMatrix(count, bonds, masses), numFrames, x);
+    dimension = internal->getDimension();
+    circular = internal->getCircular();
+    at::Tensor y = at::empty({numFrames, dimension}, at::kDouble);
+    for (std::int64_t f = 0; f < numFrames; f++, x += 3 * count)
+        if (internal->toFlow(x, y.data_ptr<double>() + f * dimension).status !=
+            InternalCoordinates::Status::Ok)
+            throw Error(path + ": frame " + std::to_string(f) +
+                        " has no internal coordinates: atoms lie upon each other or on a line");
+    return y;
+}
+
+void FlowFrames::findScales(const at::Tensor& y) {
+    location.assign(dimension, 0.0);
+    scale.assign(dimension, 1.0);
+    for (int c = 0; c < dimension; c++)
+        findScale(y, c);
+}
+
+void FlowFrames::findScale(const at::Tensor& y, int c) {
+    const std::int64_t numTraining = order->getNumTraining();
+    std::vector<double> values, weights;
+    for (std::int64_t i = 0; i < numTraining; i++)
+        values.push_back(y.data_ptr<double>()[order->getFrames()[i] * dimension + c]);
+    if (order->isWeighted())
+        weights.assign(order->getWeights().begin(), order->getWeights().begin() + numTraining);
+    if (std::find(circular.begin(), circular.end(), c) != circular.end()) {
+        location[c] = wrap(emptiestPlace(values, weights) + std::numbers::pi);
+        return;
+    }
+    double total = 0.0, mean = 0.0, square = 0.0;
+    const auto weight = [&](std::int64_t i) { return weights.empty() ? 1.0 : weights[i]; };
+    for (std::int64_t i = 0; i < numTraining; i++) {
+        total += weight(i);
+        mean += weight(i) * values[i];
+    }
+    mean /= total;
+    for (std::int64_t i = 0; i < numTraining; i++)
+        square += weight(i) * (values[i] - mean) * (values[i] - mean);
+    location[c] = mean;
+    scale[c] = std::sqrt(square / total);
+}
+
+/** Make scales the same in all directions: what is turned at random has no preferred one, and no mean. */
+void FlowFrames::shareScales() {
+    for (int c = 0; c < dimension; c += 3) {
+        double square = 0.0;
+        for (int k = 0; k < 3; k++)
+            square += location[c + k] * location[c + k] + scale[c + k] * scale[c + k];
+        for (int k = 0; k < 3; k++) {
+            location[c + k] = 0.0;
+            scale[c + k] = std::sqrt(square / 3.0);
+        }
+    }
+}
+
+void FlowFrames::checkScales(const std::string& path) const {
+    for (int c = 0; c < dimension; c++)
+        if (!(scale[c] > 1e-12 * (1.0 + std::abs(location[c]))))
+            throw Error(path + ": coordinate " + std::to_string(c) +
+                        " is the same in all training frames, so it has no density (leave it out)");
+}
+
+void FlowFrames::keep(const at::Tensor& y) {
+    std::vector<bool> angle(dimension, false);
+    for (int c : circular)
+        angle[c] = true;
+    frames = at::empty({y.size(0), dimension}, options);
+    const auto fill = [&](auto* out) {
+        for (std::int64_t frame : order->getFrames()) {
+            const double* from = y.data_ptr<double>() + frame * dimension;
+            for (int c = 0; c < dimension; c++) {
+                const double v = (from[c] - location[c]) / scale[c];
+                *out++ = static_cast<std::remove_reference_t<decltype(*out)>>(angle[c] ? wrap(v) : v);
+            }
+        }
+    };
+    if (frames.scalar_type() == at::kDouble)
+        fill(frames.data_ptr<double>());
+    else
+        fill(frames.data_ptr<float>());
+}
+
+at::Tensor FlowFrames::gather(const std::vector<std::int64_t>& places) const {
+    const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(places.data()),
+                                           {static_cast<std::int64_t>(places.size())}, at::kLong);
+    return frames.index_select(0, index);
+}
+
+at::Tensor FlowFrames::trainingBatch(std::int64_t step, std::int64_t first, std::int64_t size) const {
+    const std::int64_t perEpoch = order->getNumTraining() / batchSize;
+    at::Tensor batch = gather(order->draw(static_cast<std::uint64_t>(step / perEpoch),
+                                          (step % perEpoch) * batchSize + first, size));
+    if (noise > 0.0 || rotations) {
+        std::vector<bool> noisy(dimension, noise > 0.0);
+        for (int c : circular)
+            noisy[c] = false;
+        at::Tensor exact = batch.to(at::kDouble);
+        for (std::int64_t i = 0; i < size; i++) {
+            CounterRandom random(seed, Stream::Sample, static_cast<std::uint64_t>(step),
+                                 static_cast<std::uint32_t>(first + i));
+            double* v = exact.data_ptr<double>() + i * dimension;
+            // Scales are the same in all directions, so v can be turned like y.
+            if (rotations)
+                rotate(v, dimension / 3, random);
+            for (int c = 0; c < dimension; c++)
+                if (noisy[c])
+                    v[c] += noise * random.normal();
+        }
+        batch = exact.to(options);
+    }
+    return batch.t().contiguous();
+}
+
+at::Tensor FlowFrames::validationBatch(std::int64_t size) const {
+    const std::int64_t available =
+        order->getNumValidation() > 0 ? order->getNumValidation() : order->getNumTraining();
+    return gather(order->drawValidation(std::min(size, available))).t().contiguous();
+}
+
+} // namespace OpenMMScore
