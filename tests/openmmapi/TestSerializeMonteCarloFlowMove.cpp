@@ -1,10 +1,10 @@
 #include <cstdio>
-#include <sstream>
 #include <unistd.h>
 
 #include <openmm/serialization/XmlSerializer.h>
 
 #include "FlowMoveTesting.h"
+#include "SerializationTesting.h"
 #include "openmmscore/sampling/ProposalFile.h"
 
 using namespace OpenMMScore;
@@ -21,18 +21,6 @@ protected:
         writeProposal(*makeGaussian(3, Proposal::Frame::Centred, 0.01), path);
     }
     ~SerializeMonteCarloFlowMove() override { std::remove(path.c_str()); }
-
-    std::string toXml(const MonteCarloFlowMove& force) {
-        std::stringstream xml;
-        XmlSerializer::serialize<OpenMM::Force>(&force, "Force", xml);
-        return xml.str();
-    }
-
-    std::unique_ptr<MonteCarloFlowMove> fromXml(const std::string& xml) {
-        std::stringstream stream(xml);
-        return std::unique_ptr<MonteCarloFlowMove>(
-            dynamic_cast<MonteCarloFlowMove*>(XmlSerializer::deserialize<OpenMM::Force>(stream)));
-    }
 
     /** Gives every field a value that is not its default. */
     void fill(MonteCarloFlowMove& force) {
@@ -73,7 +61,7 @@ TEST_F(SerializeMonteCarloFlowMove, EveryFieldSurvivesAReference) {
     fill(force);
     const std::string xml = toXml(force);
     EXPECT_EQ(xml.find("base64"), std::string::npos);
-    const auto copy = fromXml(xml);
+    const auto copy = fromXml<MonteCarloFlowMove>(xml);
     expectEqual(force, *copy);
     EXPECT_EQ(toXml(*copy), xml);
 }
@@ -84,7 +72,7 @@ TEST_F(SerializeMonteCarloFlowMove, EveryFieldSurvivesEmbedding) {
     force.setProposalEmbedded(true);
     std::remove(path.c_str());
     const std::string xml = toXml(force);
-    const auto copy = fromXml(xml);
+    const auto copy = fromXml<MonteCarloFlowMove>(xml);
     expectEqual(force, *copy);
     EXPECT_EQ(toXml(*copy), xml);
 }
@@ -92,7 +80,7 @@ TEST_F(SerializeMonteCarloFlowMove, EveryFieldSurvivesEmbedding) {
 TEST_F(SerializeMonteCarloFlowMove, AProposalFromMemoryIsEmbedded) {
     MonteCarloFlowMove force(makeGaussian(3, Proposal::Frame::Absolute, 0.02), 300, 7);
     fill(force);
-    expectEqual(force, *fromXml(toXml(force)));
+    expectEqual(force, *fromXml<MonteCarloFlowMove>(toXml(force)));
     expectError([&] { force.setProposalEmbedded(false); }, "came from memory");
 }
 
@@ -121,16 +109,16 @@ TEST_F(SerializeMonteCarloFlowMove, AChangedFileIsAnErrorWithBothHashes) {
     const std::string xml = toXml(force);
     writeProposal(*makeGaussian(3, Proposal::Frame::Centred, 0.02), path);
     MonteCarloFlowMove other(path, 300);
-    expectError([&] { fromXml(xml); }, "its SHA-256 is " + other.getProposalHash());
-    expectError([&] { fromXml(xml); }, "expected " + force.getProposalHash());
+    expectError([&] { fromXml<MonteCarloFlowMove>(xml); }, "its SHA-256 is " + other.getProposalHash());
+    expectError([&] { fromXml<MonteCarloFlowMove>(xml); }, "expected " + force.getProposalHash());
 }
 
 TEST_F(SerializeMonteCarloFlowMove, AMissingFileIsAnErrorWithPathAndHash) {
     MonteCarloFlowMove force(path, 300);
     const std::string xml = toXml(force);
     std::remove(path.c_str());
-    expectError([&] { fromXml(xml); }, path);
-    expectError([&] { fromXml(xml); }, force.getProposalHash());
+    expectError([&] { fromXml<MonteCarloFlowMove>(xml); }, path);
+    expectError([&] { fromXml<MonteCarloFlowMove>(xml); }, force.getProposalHash());
 }
 
 TEST_F(SerializeMonteCarloFlowMove, EmbeddedBytesAreChecked) {
@@ -139,7 +127,7 @@ TEST_F(SerializeMonteCarloFlowMove, EmbeddedBytesAreChecked) {
     std::string damaged = toXml(force);
     const std::size_t start = damaged.find("base64=\"") + 8;
     damaged[start + 400] = damaged[start + 400] == 'A' ? 'B' : 'A';
-    expectError([&] { fromXml(damaged); }, "");
+    expectError([&] { fromXml<MonteCarloFlowMove>(damaged); }, "");
 }
 
 TEST_F(SerializeMonteCarloFlowMove, ANewerVersionIsRefused) {
@@ -148,7 +136,7 @@ TEST_F(SerializeMonteCarloFlowMove, ANewerVersionIsRefused) {
     const std::size_t at = xml.rfind("version=\"1\"");
     ASSERT_NE(at, std::string::npos);
     xml.replace(at, 11, "version=\"2\"");
-    expectError([&] { fromXml(xml); }, "version 2");
+    expectError([&] { fromXml<MonteCarloFlowMove>(xml); }, "version 2");
 }
 
 } // namespace

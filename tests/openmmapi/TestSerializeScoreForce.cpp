@@ -1,10 +1,10 @@
 #include <cstdio>
 #include <filesystem>
-#include <sstream>
 
 #include <openmm/serialization/XmlSerializer.h>
 
 #include "ScoreForceTesting.h"
+#include "SerializationTesting.h"
 
 using namespace OpenMMScore;
 using namespace OpenMMScore::testing;
@@ -24,21 +24,6 @@ protected:
 
     void write(const std::shared_ptr<const ScoreModel>& model) {
         ModelFile::writeAtomically(path, model->getFile().getBytes());
-    }
-
-    std::string toXml(const ScoreForce& force) {
-        std::stringstream xml;
-        XmlSerializer::serialize<OpenMM::Force>(&force, "Force", xml);
-        return xml.str();
-    }
-
-    std::unique_ptr<ScoreForce> fromXml(const std::string& xml) {
-        std::stringstream stream(xml);
-        std::unique_ptr<OpenMM::Force> force(XmlSerializer::deserialize<OpenMM::Force>(stream));
-        auto* score = dynamic_cast<ScoreForce*>(force.get());
-        EXPECT_NE(score, nullptr);
-        force.release();
-        return std::unique_ptr<ScoreForce>(score);
     }
 
     /** Gives every field a value that is not its default. */
@@ -83,7 +68,7 @@ TEST_F(SerializeScoreForceTest, EveryFieldSurvivesAReference) {
     fill(force);
     const std::string xml = toXml(force);
     EXPECT_EQ(xml.find("base64"), std::string::npos);
-    const auto copy = fromXml(xml);
+    const auto copy = fromXml<ScoreForce>(xml);
     expectEqual(force, *copy);
     EXPECT_EQ(toXml(*copy), xml);
 }
@@ -94,14 +79,14 @@ TEST_F(SerializeScoreForceTest, EveryFieldSurvivesEmbedding) {
     force.setModelEmbedded(true);
     std::remove(path.c_str());
     const std::string xml = toXml(force);
-    const auto copy = fromXml(xml);
+    const auto copy = fromXml<ScoreForce>(xml);
     expectEqual(force, *copy);
     EXPECT_EQ(toXml(*copy), xml);
 }
 
 TEST_F(SerializeScoreForceTest, DefaultsSurvive) {
     ScoreForce force(path);
-    expectEqual(force, *fromXml(toXml(force)));
+    expectEqual(force, *fromXml<ScoreForce>(toXml(force)));
 }
 
 TEST_F(SerializeScoreForceTest, AModelFromMemoryIsEmbedded) {
@@ -110,7 +95,7 @@ TEST_F(SerializeScoreForceTest, AModelFromMemoryIsEmbedded) {
         ModelDescription description = describeTransformer();
         description.title = std::string(values, 'x');
         ScoreForce force(makeModel(description));
-        expectEqual(force, *fromXml(toXml(force)));
+        expectEqual(force, *fromXml<ScoreForce>(toXml(force)));
     }
 }
 
@@ -139,17 +124,17 @@ TEST_F(SerializeScoreForceTest, AChangedFileIsAnErrorWithBothHashes) {
     write(makeTransformer());
     ScoreForce other(path);
     EXPECT_NE(force.getModelHash(), other.getModelHash());
-    expectError([&] { fromXml(xml); }, path);
-    expectError([&] { fromXml(xml); }, "its SHA-256 is " + other.getModelHash());
-    expectError([&] { fromXml(xml); }, "expected " + force.getModelHash());
+    expectError([&] { fromXml<ScoreForce>(xml); }, path);
+    expectError([&] { fromXml<ScoreForce>(xml); }, "its SHA-256 is " + other.getModelHash());
+    expectError([&] { fromXml<ScoreForce>(xml); }, "expected " + force.getModelHash());
 }
 
 TEST_F(SerializeScoreForceTest, AMissingFileIsAnErrorWithPathAndHash) {
     ScoreForce force(path);
     const std::string xml = toXml(force);
     std::remove(path.c_str());
-    expectError([&] { fromXml(xml); }, path);
-    expectError([&] { fromXml(xml); }, force.getModelHash());
+    expectError([&] { fromXml<ScoreForce>(xml); }, path);
+    expectError([&] { fromXml<ScoreForce>(xml); }, force.getModelHash());
 }
 
 TEST_F(SerializeScoreForceTest, EmbeddedBytesAreChecked) {
@@ -159,13 +144,13 @@ TEST_F(SerializeScoreForceTest, EmbeddedBytesAreChecked) {
     const std::size_t start = xml.find("base64=\"") + 8;
     std::string damaged(xml);
     damaged[start + 5000] = damaged[start + 5000] == 'A' ? 'B' : 'A';
-    expectError([&] { fromXml(damaged); }, "");
+    expectError([&] { fromXml<ScoreForce>(damaged); }, "");
     damaged = xml;
     damaged[start + 5000] = '!';
-    expectError([&] { fromXml(damaged); }, "not valid base64");
+    expectError([&] { fromXml<ScoreForce>(damaged); }, "not valid base64");
     damaged = xml;
     damaged.erase(start + 5000, 4);
-    expectError([&] { fromXml(damaged); }, "");
+    expectError([&] { fromXml<ScoreForce>(damaged); }, "");
 }
 
 TEST_F(SerializeScoreForceTest, ANewerVersionIsRefused) {
@@ -174,7 +159,7 @@ TEST_F(SerializeScoreForceTest, ANewerVersionIsRefused) {
     const std::size_t at = xml.rfind("version=\"1\"");
     ASSERT_NE(at, std::string::npos);
     xml.replace(at, 11, "version=\"2\"");
-    expectError([&] { fromXml(xml); }, "version 2");
+    expectError([&] { fromXml<ScoreForce>(xml); }, "version 2");
 }
 
 TEST_F(SerializeScoreForceTest, ARelativePathBecomesAbsolute) {
