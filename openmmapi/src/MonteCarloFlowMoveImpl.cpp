@@ -268,6 +268,7 @@ void MonteCarloFlowMoveImpl::tryMove(Round& round, int index) {
     if (!allFinite(drawn.positions) || !std::isfinite(drawn.logDensity))
         return reject(molecule, "the proposal drew a position or density that is not finite");
     const double oldLogDensity = computeOldLogDensity(round, molecule);
+    // Where the proposal never goes the weight is infinite, and every proposal is rejected by the rule.
     if (oldLogDensity == -std::numeric_limits<double>::infinity())
         return;
     if (!std::isfinite(oldLogDensity))

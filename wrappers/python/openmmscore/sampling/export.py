@@ -62,13 +62,14 @@ def saveTrajectory(samples: WeightedSamples, path: str, topology: Any) -> None:
 
 
 def _writeWeights(samples: WeightedSamples, used: np.ndarray, path: str) -> None:
-    logWeight = samples.logWeight[used]
-    weight = np.exp(logWeight - logWeight.max())
-    weight /= weight.sum()
+    columns = (
+        samples.weights.normalized,
+        samples.logWeight,
+        samples.reducedEnergy,
+        samples.logDensity,
+    )
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["sample", "weight", "log_weight", "reduced_energy", "log_density"])
-        for row in zip(
-            used, weight, logWeight, samples.reducedEnergy[used], samples.logDensity[used], strict=True
-        ):
-            writer.writerow([int(row[0]), *(repr(float(x)) for x in row[1:])])
+        for index in used:
+            writer.writerow([int(index), *(repr(float(column[index])) for column in columns)])

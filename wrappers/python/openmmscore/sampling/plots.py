@@ -168,8 +168,7 @@ def _used(samples: WeightedSamples) -> np.ndarray:
 
 def _relativeWeights(samples: WeightedSamples, used: np.ndarray) -> np.ndarray:
     """Weights of the used samples over the mean of all."""
-    weights = np.exp(samples.logWeight[used] - samples.logWeight[used].max())
-    return weights * (len(samples) / weights.sum())
+    return samples.weights.normalized[used] * len(samples)
 
 
 def _quantiles(values: np.ndarray, weights: np.ndarray, at: tuple[float, float]) -> np.ndarray:
