@@ -13,7 +13,7 @@ flow are reweighted: a flow with a tenth of its mass elsewhere keeps nine tenths
 least, while a flow that is too thin on a barrier or in the rare basin gives rare, huge weights. The file is
 therefore no sample of the Boltzmann distribution; take averages from reweighted samples alone.
 
-    python make_alanine_dipeptide_frames.py                 # 6 minutes of one core
+    python make_alanine_dipeptide_frames.py                 # 6 minutes of one fast, idle core
     python make_alanine_dipeptide_frames.py --jobs 2        # the same file, on two
 
 Interrupted, it goes on where it was when it is started again.

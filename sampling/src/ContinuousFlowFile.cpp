@@ -1,5 +1,6 @@
 // The part of ContinuousFlowProposal that reads and writes files.
 
+#include <limits>
 #include <utility>
 
 #include "FileText.h"
@@ -23,7 +24,7 @@ using Words = std::vector<std::pair<std::string_view, Value>>;
 
 const Words<Flow::Activation> activations = {{"swish", Flow::Activation::Swish},
                                              {"tanh", Flow::Activation::Tanh}};
-const Words<Flow::Network> networks = {{"mlp", Flow::Network::Mlp}};
+const Words<Flow::Network> networks = {{"mlp", Flow::Network::Mlp}, {"egnn", Flow::Network::Egnn}};
 const Words<FlowSolver::Method> methods = {{"dormand-prince", FlowSolver::Method::DormandPrince},
                                            {"runge-kutta-4", FlowSolver::Method::RungeKutta4},
                                            {"euler", FlowSolver::Method::Euler}};
@@ -66,6 +67,13 @@ bool readFlag(const JsonField& field) {
 
 void readNetwork(const JsonField& object, Flow& flow) {
     flow.network = readWord(object.field("kind"), networks);
+    if (flow.network == Flow::Network::Egnn) {
+        require(object, {"kind", "hidden", "layers", "node_features", "coordinate_range"});
+        flow.egnn = {readInteger(object, "hidden"), readInteger(object, "layers"),
+                     readInteger(object, "node_features"),
+                     object.field("coordinate_range").number(0, std::numeric_limits<double>::max())};
+        return;
+    }
     require(object, {"kind", "hidden", "activation"});
     const JsonField hidden = object.field("hidden");
     const std::size_t numLayers = hidden.arraySize(1, 64);
@@ -75,6 +83,12 @@ void readNetwork(const JsonField& object, Flow& flow) {
 }
 
 json writeNetwork(const Flow& flow) {
+    if (flow.network == Flow::Network::Egnn)
+        return {{"kind", writeWord(flow.network, networks)},
+                {"hidden", flow.egnn.hidden},
+                {"layers", flow.egnn.layers},
+                {"node_features", flow.egnn.nodeFeatures},
+                {"coordinate_range", flow.egnn.coordinateRange}};
     return {{"kind", writeWord(flow.network, networks)},
             {"hidden", flow.mlp.hidden},
             {"activation", writeWord(flow.mlp.activation, activations)}};

@@ -65,7 +65,7 @@ double sumOfLogs(const std::vector<double>& values) {
 }
 
 double logNormal(int d, const double* z) {
-    return -0.5 * std::inner_product(z, z + d, z, 0.0);
+    return -d * halfLogTwoPi - 0.5 * std::inner_product(z, z + d, z, 0.0);
 }
 
 /** A number that depends on every bit of where a trajectory starts, so that probes follow from it alone. */
@@ -91,7 +91,7 @@ ContinuousFlowProposal::ContinuousFlowProposal(Parameters given)
     : parameters(check(std::move(given))), coordinates(parameters.flow.count, parameters.flow.frame),
       velocity(
           VelocityField::create(parameters.flow, {parameters.tensors.begin() + 2, parameters.tensors.end()})),
-      logConstant(-coordinates.getDimension() * halfLogTwoPi - sumOfLogs(parameters.tensors[1])) {}
+      logScale(sumOfLogs(parameters.tensors[1])) {}
 
 ContinuousFlowProposal::~ContinuousFlowProposal() = default;
 
@@ -124,79 +124,95 @@ void ContinuousFlowProposal::integrate(std::int64_t count, double from, double t
 
 void ContinuousFlowProposal::sample(std::uint64_t seed, std::int64_t first, std::int64_t count,
                                     double* positions, double* density) const {
-    requireWeights();
     const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
-    const std::size_t numDensities = getNumDensities();
-    const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
+    std::vector<double> z(d * std::min(piece, count)), base(std::min(piece, count));
     for (std::int64_t start = 0; start < count; start += piece) {
         const std::int64_t size = std::min(piece, count - start);
-        std::vector<double> u(size * d), base(size), change(size * numDensities);
         for (std::int64_t i = 0; i < size; i++) {
             CounterRandom random(seed, CounterRandom::Stream::Proposal,
                                  static_cast<std::uint64_t>(first + start + i));
-            std::generate_n(&u[i * d], d, [&] { return random.normal(); });
-            base[i] = logConstant + logNormal(d, &u[i * d]);
+            std::generate_n(&z[i * d], d, [&] { return random.normal(); });
+            base[i] = logNormal(d, &z[i * d]);
         }
-        integrate(size, 0, 1, u.data(), change.data());
-        for (std::int64_t i = 0; i < size; i++) {
-            double* y = &u[i * d];
-            for (int j = 0; j < d; j++)
-                y[j] = location[j] + scale[j] * y[j];
-            coordinates.toPositions(y, positions + (start + i) * width);
-            density[start + i] = base[i] + mean(numDensities, &change[i * numDensities]);
-        }
+        fromBase(size, z.data(), positions + start * width, density + start);
+        for (std::int64_t i = 0; i < size; i++)
+            density[start + i] = base[i] - density[start + i];
     }
 }
 
-void ContinuousFlowProposal::invert(std::int64_t count, const double* positions, double* densities) const {
+void ContinuousFlowProposal::fromBase(std::int64_t count, const double* z, double* positions,
+                                      double* logDet) const {
+    requireWeights();
     const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
     const std::size_t numDensities = getNumDensities();
     const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
-    std::vector<double> u(count * d);
+    std::vector<double> u(z, z + count * d), changes(count * numDensities);
+    integrate(count, 0, 1, u.data(), changes.data());
+    for (std::int64_t i = 0; i < count; i++) {
+        double* y = &u[i * d];
+        for (int j = 0; j < d; j++)
+            y[j] = location[j] + scale[j] * y[j];
+        coordinates.toPositions(y, positions + i * width);
+        logDet[i] = logScale - mean(numDensities, &changes[i * numDensities]);
+    }
+}
+
+void ContinuousFlowProposal::invert(std::int64_t count, const double* positions, double* z,
+                                    double* logChanges) const {
+    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const std::size_t numDensities = getNumDensities();
+    const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
     for (std::int64_t i = 0; i < count; i++) {
         const double* x = positions + i * width;
-        coordinates.toCoordinates(x, &u[i * d]);
+        double* u = z + i * d;
+        coordinates.toCoordinates(x, u);
         // Coordinates may ignore a centroid that is infinite; a density may not.
         const bool finite = std::all_of(x, x + width, [](double value) { return std::isfinite(value); });
         for (int j = 0; j < d; j++)
-            u[i * d + j] = finite ? (u[i * d + j] - location[j]) / scale[j] : nan;
+            u[j] = finite ? (u[j] - location[j]) / scale[j] : nan;
     }
-    integrate(count, 1, 0, u.data(), densities);
+    integrate(count, 1, 0, z, logChanges);
+    for (std::size_t k = 0; k < count * numDensities; k++)
+        logChanges[k] = -logScale - logChanges[k];
+}
+
+void ContinuousFlowProposal::toBase(std::int64_t count, const double* positions, double* z,
+                                    double* logDet) const {
+    requireWeights();
+    const std::size_t numDensities = getNumDensities();
+    std::vector<double> changes(count * numDensities);
+    invert(count, positions, z, changes.data());
     for (std::int64_t i = 0; i < count; i++)
-        for (std::size_t p = 0; p < numDensities; p++) {
-            double& density = densities[i * numDensities + p];
-            density = logConstant + logNormal(d, &u[i * d]) - density;
-        }
+        logDet[i] = mean(numDensities, &changes[i * numDensities]);
 }
 
 void ContinuousFlowProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
-    requireWeights();
-    const int width = coordinates.getNumCoordinates();
-    const std::size_t numDensities = getNumDensities();
+    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    std::vector<double> z(d * std::min(piece, count));
     for (std::int64_t start = 0; start < count; start += piece) {
         const std::int64_t size = std::min(piece, count - start);
-        std::vector<double> densities(size * numDensities);
-        invert(size, positions + start * width, densities.data());
+        toBase(size, positions + start * width, z.data(), density + start);
         for (std::int64_t i = 0; i < size; i++)
-            density[start + i] = mean(numDensities, &densities[i * numDensities]);
+            density[start + i] += logNormal(d, &z[i * d]);
     }
 }
 
 void ContinuousFlowProposal::estimateLogDensity(std::int64_t count, const double* positions, double* density,
                                                 double* variance) const {
+    const int d = coordinates.getDimension();
     const std::size_t n = getNumDensities();
     const bool exact = parameters.trace.method == FlowTrace::Method::Exact;
     if (!exact && n < 2)
         throw Error(name + "the variance of a density is estimated from the scatter of its probes, but there "
                            "is only one; choose two or more");
-    std::vector<double> densities(count * n);
-    invert(count, positions, densities.data());
+    std::vector<double> z(count * d), changes(count * n);
+    invert(count, positions, z.data(), changes.data());
     for (std::int64_t i = 0; i < count; i++) {
-        const double* each = &densities[i * n];
-        density[i] = mean(n, each);
+        const double *each = &changes[i * n], average = mean(n, each);
+        density[i] = logNormal(d, &z[i * d]) + average;
         double squares = 0;
         for (std::size_t p = 0; p < n; p++)
-            squares += (each[p] - density[i]) * (each[p] - density[i]);
+            squares += (each[p] - average) * (each[p] - average);
         variance[i] = exact ? 0 : squares / static_cast<double>(n * (n - 1));
     }
 }

@@ -3,68 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "LaneMath.h"
+#include "LaneLayers.h"
 
 namespace OpenMMScore {
 
 namespace {
 
 constexpr int lanes = VelocityField::lanes;
-
-/** Rows first ... first+numRows-1 of y = W x + b; sums go over columns in order, whatever the block. */
-template <int numRows>
-OPENMMSCORE_LANE_INLINE void multiplyRows(int first, int in, const double* weight, const double* bias,
-                                          const double* x, double* y) {
-    Lanes sums[numRows];
-    for (int r = 0; r < numRows; r++)
-        sums[r] = Lanes{} + (bias == nullptr ? 0.0 : bias[first + r]);
-    const double* row = weight + std::size_t(first) * in;
-    for (int i = 0; i < in; i++) {
-        Lanes xi;
-        loadLanes(x + std::size_t(i) * lanes, xi);
-        for (int r = 0; r < numRows; r++)
-            sums[r] += row[std::size_t(r) * in + i] * xi;
-    }
-    for (int r = 0; r < numRows; r++)
-        storeLanes(sums[r], y + std::size_t(first + r) * lanes);
-}
-
-/** y = W x + b; W: [out, in], x: [in, lanes], y: [out, lanes]; no b if null. */
-OPENMMSCORE_LANE_CLONES void multiply(int out, int in, const double* weight, const double* bias,
-                                      const double* x, double* y) {
-    // Four rows at a time: each sum waits for itself only, and x is read once for all of them.
-    int o = 0;
-    for (; o + 4 <= out; o += 4)
-        multiplyRows<4>(o, in, weight, bias, x, y);
-    for (; o < out; o++)
-        multiplyRows<1>(o, in, weight, bias, x, y);
-}
-
-/** Replace x, [width, lanes], by its activation. */
-OPENMMSCORE_LANE_CLONES void activate(bool swish, int width, double* x, double* slopes) {
-    for (int i = 0; i < width; i++) {
-        Lanes value, slope;
-        loadLanes(x + std::size_t(i) * lanes, value);
-        if (swish)
-            swishLanes(value, slope);
-        else
-            tanhLanes(value, slope);
-        storeLanes(value, x + std::size_t(i) * lanes);
-        storeLanes(slope, slopes + std::size_t(i) * lanes);
-    }
-}
-
-/** sum += sum_i a_i b_i, lane by lane; a, b: [width, lanes]. */
-OPENMMSCORE_LANE_CLONES void addProduct(int width, const double* a, const double* b, double* sum) {
-    Lanes total, ai, bi;
-    loadLanes(sum, total);
-    for (std::size_t i = 0; i < std::size_t(width); i++) {
-        loadLanes(a + i * lanes, ai);
-        loadLanes(b + i * lanes, bi);
-        total += ai * bi;
-    }
-    storeLanes(total, sum);
-}
 
 /** y_i = s_i x_i with x [width, lanes], or [width] alike for all lanes. */
 void scale(int width, bool alike, const double* x, const double* slopes, double* y) {
@@ -149,13 +94,13 @@ void MlpVelocity::evaluate(const bool*, const double* t, const double* u, double
     }
     const double* x = places.input;
     for (std::size_t l = 0; l + 1 < layers.size(); l++) {
-        multiply(layers[l].out, layers[l].in, layers[l].weight.data(), layers[l].bias.data(), x,
-                 places.activations[l]);
-        activate(flow.mlp.activation == ContinuousFlowDescription::Activation::Swish, layers[l].out,
-                 places.activations[l], places.slopes[l]);
+        multiplyLanes(layers[l].out, layers[l].in, layers[l].weight.data(), layers[l].bias.data(), x,
+                      places.activations[l]);
+        activateLanes(flow.mlp.activation == ContinuousFlowDescription::Activation::Swish, layers[l].out,
+                      places.activations[l], places.slopes[l]);
         x = places.activations[l];
     }
-    multiply(d, layers.back().in, layers.back().weight.data(), layers.back().bias.data(), x, v);
+    multiplyLanes(d, layers.back().in, layers.back().weight.data(), layers.back().bias.data(), x, v);
     if (divergence != nullptr)
         computeDivergence(places, divergence);
 }
@@ -170,15 +115,15 @@ void MlpVelocity::computeDivergence(const Places& places, double* divergence) co
         return;
     }
     if (layers.size() == 3) {
-        multiply(width, height, traceWeight.data(), nullptr, places.slopes[0], places.scratch[0]);
-        addProduct(width, places.slopes[1], places.scratch[0], divergence);
+        multiplyLanes(width, height, traceWeight.data(), nullptr, places.slopes[0], places.scratch[0]);
+        addLaneProducts(width, places.slopes[1], places.scratch[0], divergence);
         return;
     }
     for (int i = 0; i < d; i++) {
         scale(height, true, &firstTransposed[std::size_t(i) * height], places.slopes[0], places.scratch[0]);
         const double* column = propagate(places, 0);
         double diagonal[lanes];
-        multiply(1, width, &layers.back().weight[std::size_t(i) * width], nullptr, column, diagonal);
+        multiplyLanes(1, width, &layers.back().weight[std::size_t(i) * width], nullptr, column, diagonal);
         for (int lane = 0; lane < lanes; lane++)
             divergence[lane] += diagonal[lane];
     }
@@ -187,8 +132,8 @@ void MlpVelocity::computeDivergence(const Places& places, double* divergence) co
 const double* MlpVelocity::propagate(const Places& places, int current) const {
     for (std::size_t l = 1; l + 1 < layers.size(); l++) {
         double* result = places.scratch[1 - current];
-        multiply(layers[l].out, layers[l].in, layers[l].weight.data(), nullptr, places.scratch[current],
-                 result);
+        multiplyLanes(layers[l].out, layers[l].in, layers[l].weight.data(), nullptr, places.scratch[current],
+                      result);
         scale(layers[l].out, false, result, places.slopes[l], result);
         current = 1 - current;
     }
@@ -198,10 +143,10 @@ const double* MlpVelocity::propagate(const Places& places, int current) const {
 void MlpVelocity::multiplyJacobian(const bool*, const double*, const double*, const double* direction,
                                    double* product, double* workspace) const {
     const Places places = place(workspace);
-    multiply(layers[0].out, d, firstWeight.data(), nullptr, direction, places.scratch[0]);
+    multiplyLanes(layers[0].out, d, firstWeight.data(), nullptr, direction, places.scratch[0]);
     scale(layers[0].out, false, places.scratch[0], places.slopes[0], places.scratch[0]);
     const double* column = propagate(places, 0);
-    multiply(d, layers.back().in, layers.back().weight.data(), nullptr, column, product);
+    multiplyLanes(d, layers.back().in, layers.back().weight.data(), nullptr, column, product);
 }
 
 } // namespace OpenMMScore

@@ -88,8 +88,8 @@ std::vector<bool> findHeavy(const Graph& graph, const std::vector<double>& masse
     return heavy;
 }
 
-/** Put the chain first among each atom's neighbours, then heavy ones, then those with the larger branch. */
-void sortNeighbours(Graph& graph, const std::vector<int>& chain, const std::vector<bool>& heavy) {
+/** Put the chain first among each atom's neighbours, then those with the larger branch. */
+void sortNeighbours(Graph& graph, const std::vector<int>& chain) {
     const Tree tree = search(graph, chain.front(), std::vector<bool>(graph.size(), true));
     std::vector<int> branch(graph.size(), 1);
     for (auto atom = tree.order.rbegin(); atom != tree.order.rend(); ++atom)
@@ -98,7 +98,7 @@ void sortNeighbours(Graph& graph, const std::vector<int>& chain, const std::vect
     std::vector<bool> inChain(graph.size(), false);
     for (int atom : chain)
         at(inChain, atom) = true;
-    const auto key = [&](int i) { return std::tuple(!at(inChain, i), !at(heavy, i), -at(branch, i), i); };
+    const auto key = [&](int i) { return std::tuple(!at(inChain, i), -at(branch, i), i); };
     for (std::vector<int>& neighbours : graph)
         std::sort(neighbours.begin(), neighbours.end(), [&](int a, int b) { return key(a) < key(b); });
 }
@@ -146,7 +146,7 @@ std::vector<ZMatrixRow> makeZMatrix(int numAtoms, const std::vector<std::array<i
         // All atoms are bonded to all others: any path of three is as good.
         chain = {0, 1, 2};
     }
-    sortNeighbours(graph, chain, heavy);
+    sortNeighbours(graph, chain);
     const Tree tree = search(graph, chain[0], all);
     const std::vector<int> order = orderRows(tree, chain, heavy);
     std::vector<ZMatrixRow> rows;

@@ -1,13 +1,17 @@
 """Continuous flows as Python sees them, and reweighted to densities that are known."""
 
-import pickle
+from pathlib import Path
 
 import numpy as np
 import openmm
 import openmmscore
+import proposal_properties as properties
 import pytest
 from openmm import unit
-from openmmscore.sampling import ContinuousFlowProposal
+from openmmscore.sampling import ContinuousFlowProposal, Weights, optimalPairing
+from scipy.optimize import linear_sum_assignment
+
+DATA = Path(__file__).resolve().parent.parent / "data" / "sampling"
 
 
 def network(d, hidden=(6, 5), frequencies=1, seed=2):
@@ -48,28 +52,29 @@ def test_velocityIsTheNetworks():
     np.testing.assert_allclose(one[0], numpyVelocity(network(4), u[0], 0.5), rtol=1e-13, atol=1e-13)
 
 
+TIGHT = {"absoluteTolerance": 1e-11, "relativeTolerance": 1e-11}
+
+
 @pytest.mark.parametrize("frame", ["absolute", "centred", "vector"])
-def test_filesAndPicklesGiveAnEqualFlow(tmp_path, frame):
-    proposal = flow(frame)
-    proposal.save(tmp_path / "flow.safetensors")
-    for again in (
-        openmmscore.loadProposal(tmp_path / "flow.safetensors"),
-        pickle.loads(pickle.dumps(proposal)),
-    ):
-        assert type(again) is ContinuousFlowProposal and repr(again) == repr(proposal)
-        assert "continuous-flow" in repr(again) and not again.hasGradient
-        for mine, its in zip(proposal.sample(5, 1, 2), again.sample(5, 1, 2), strict=True):
-            np.testing.assert_array_equal(mine, its)
+def test_flowsKeepThePromisesOfProposals(tmp_path, frame):
+    proposal = flow(frame, 3, **TIGHT)
+    properties.checkSamples(proposal)
+    properties.checkCopies(proposal, tmp_path / "flow.safetensors")
+    properties.checkNotFinite(proposal)
+    properties.checkRoundTrip(proposal)
+    properties.checkGradient(proposal)
+    properties.checkDamagedFiles(proposal, tmp_path)
+    if frame != "centred":
+        properties.checkLogDeterminant(proposal)
 
 
-def test_samplesDoNotDependOnPieces():
-    proposal = flow("centred", 3)
-    x, logDensity = proposal.sample(20, seed=5)
-    part, partDensity = proposal.sample(3, seed=5, first=8)
-    np.testing.assert_array_equal(x[8:11], part)
-    np.testing.assert_array_equal(logDensity[8:11], partDensity)
-    np.testing.assert_allclose(proposal.logDensity(x), logDensity, atol=1e-4)
-    np.testing.assert_array_equal(proposal.logDensity(x)[4:6], proposal.logDensity(x[4:6]))
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_densityIntegratesToOne(d):
+    proposal = flow("vector", d, absoluteTolerance=1e-5, relativeTolerance=1e-5)
+    x, _ = proposal.sample(2000)
+    margin = 0.3 * np.ptp(x, axis=0)
+    bounds = list(zip(x.min(axis=0) - margin, x.max(axis=0) + margin, strict=True))
+    properties.checkIntegral(proposal, bounds, panels=[20, 10, 6][d - 1])
 
 
 def test_solversAgreeToTheirTolerances():
@@ -105,12 +110,67 @@ def test_noisyDensitiesAreNoWeightsUnlessAskedFor():
     assert (proposal.estimateLogDensity(x)[1] == 0).all()
 
 
+def test_pairingIsSciPys():
+    random = np.random.default_rng(6)
+    x0, x1 = random.normal(size=(2, 60, 3))
+    costs = ((x0[:, None] - x1) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(optimalPairing(x0, x1), linear_sum_assignment(costs)[1])
+    assert optimalPairing(np.empty((0, 3)), np.empty((0, 3))).shape == (0,)
+    with pytest.raises(openmm.OpenMMException, match=r"the same shape \[n,d\], got \[60, 3\] and \[59, 3\]"):
+        optimalPairing(x0, x1[1:])
+    with pytest.raises(openmm.OpenMMException, match="not finite"):
+        optimalPairing(x0, x1 * np.nan)
+
+
 def test_lengthsMayHaveUnits():
     angstrom = ContinuousFlowProposal(
         network(6), np.full(6, 1.0) * unit.angstrom, np.full(6, 2.0) * unit.angstrom
     )
     x, logDensity = flow().sample(3)
     np.testing.assert_allclose(angstrom.logDensity(10 * x * unit.angstrom), logDensity, atol=1e-4)
+
+
+def weighted(name, energy, n=20000):
+    flow = openmmscore.loadProposal(DATA / name)
+    x, logDensity = flow.sample(n, seed=3)
+    weights = Weights.fromEnergies(energy(x), logDensity)
+    assert weights.effectiveSampleSize() > 0.8 * n
+    return x, weights
+
+
+def expect(estimate, exact):
+    assert estimate.error > 0 and abs(estimate.value - exact) < 5 * estimate.error
+
+
+def test_trainedFlowGivesTheExactModesOfAMixture():
+    means = np.array([[-2, -2], [2, -1.5], [-1.5, 2], [2, 2]])
+    sigmas, shares = np.array([0.5, 0.7, 0.4, 0.6]), np.array([0.4, 0.3, 0.2, 0.1])
+
+    def components(x):
+        squares = ((x[:, None] - means) ** 2).sum(axis=2)
+        return shares / (2 * np.pi * sigmas**2) * np.exp(-squares / (2 * sigmas**2))
+
+    x, weights = weighted("mixture_flow.safetensors", lambda x: -np.log(components(x).sum(axis=1)))
+    expect(weights.logNormalization(), 0)
+    # The mean of a component's share of the density is its share of the mixture.
+    ofComponents = components(x) / components(x).sum(axis=1, keepdims=True)
+    for k in range(4):
+        expect(weights.average(ofComponents[:, k]), shares[k])
+
+
+def test_trainedFlowGivesTheExactDoubleWell():
+    def energy(x):
+        return 3 * (x[:, 0] ** 2 - 1) ** 2 + x[:, 0] / 2 + 4 * (x[:, 1] - x[:, 0] / 2) ** 2
+
+    x, weights = weighted("double_well_flow.safetensors", energy)
+    # The second coordinate is normal around half the first, so one integral is left.
+    grid = np.linspace(-4, 4, 8001)
+    boltzmann = np.exp(-3 * (grid**2 - 1) ** 2 - grid / 2)
+    expect(weights.logNormalization(), np.log(boltzmann.sum() * 1e-3 * np.sqrt(np.pi / 4)))
+    density = boltzmann / boltzmann.sum()
+    expect(weights.average(x[:, 0] > 0), density[grid > 0].sum())
+    expect(weights.average(x[:, 0]), (grid * density).sum())
+    expect(weights.average(x[:, 1] ** 2), (grid**2 / 4 * density).sum() + 1 / 8)
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,15 @@ inline const Molecule diborane{"diborane",
                                8,
                                {{0, 2}, {0, 3}, {1, 2}, {1, 3}, {0, 4}, {0, 5}, {1, 6}, {1, 7}},
                                {11, 11, 1, 1, 1, 1, 1, 1}};
-inline const std::vector<Molecule> molecules{water,        methane,     ethane, ring,
-                                             cyclopropane, tetrahedron, square, diborane};
+/** A ring of four with arms, one of which makes the other way round the ring the larger branch. */
+inline const Molecule arms{"arms",
+                           8,
+                           {{0, 1}, {1, 2}, {2, 3}, {3, 0}, {2, 4}, {3, 5}, {3, 6}, {3, 7}},
+                           {12, 12, 12, 12, 12, 12, 12, 12}};
+/** A light atom with a heavy one behind it. */
+inline const Molecule bridge{"bridge", 6, {{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}}, {12, 12, 12, 12, 1, 12}};
+inline const std::vector<Molecule> molecules{water,  methane, ethane, ring,        cyclopropane,
+                                             square, arms,    bridge, tetrahedron, diborane};
 
 inline std::vector<ZMatrixRow> rowsOf(const Molecule& molecule) {
     return makeZMatrix(molecule.numAtoms, molecule.bonds, molecule.masses);

@@ -75,13 +75,10 @@ inline AffineCouplingProposal::Parameters coupling(int numParticles, std::size_t
 }
 
 /** A flow of any numbers; weights are as large as keeps velocities of order 1. */
-inline ContinuousFlowProposal::Parameters continuousFlow(int count, std::vector<int> hidden,
-                                                         Proposal::Frame frame = Proposal::Frame::Absolute) {
+inline ContinuousFlowProposal::Parameters continuousFlow(ContinuousFlowDescription flow) {
     Filler filler;
     ContinuousFlowProposal::Parameters p;
-    p.flow.count = count;
-    p.flow.frame = frame;
-    p.flow.mlp.hidden = std::move(hidden);
+    p.flow = std::move(flow);
     p.flow.timeFrequencies = 2;
     for (const TensorShape& tensor : p.flow.getTensors()) {
         const bool matrix = tensor.shape.size() == 2;
@@ -94,6 +91,24 @@ inline ContinuousFlowProposal::Parameters continuousFlow(int count, std::vector<
         scale = 0.1 + 0.05 * scale;
     p.solver.absoluteTolerance = p.solver.relativeTolerance = 1e-9;
     return p;
+}
+
+inline ContinuousFlowProposal::Parameters continuousFlow(int count, std::vector<int> hidden,
+                                                         Proposal::Frame frame = Proposal::Frame::Absolute) {
+    ContinuousFlowDescription flow;
+    flow.count = count;
+    flow.frame = frame;
+    flow.mlp.hidden = std::move(hidden);
+    return continuousFlow(std::move(flow));
+}
+
+inline ContinuousFlowProposal::Parameters egnnFlow(int count, int hidden, int layers, Proposal::Frame frame) {
+    ContinuousFlowDescription flow;
+    flow.count = count;
+    flow.frame = frame;
+    flow.network = ContinuousFlowDescription::Network::Egnn;
+    flow.egnn = {hidden, layers, 3, 1.0};
+    return continuousFlow(std::move(flow));
 }
 
 } // namespace OpenMMScore::testing

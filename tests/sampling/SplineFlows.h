@@ -86,7 +86,8 @@ inline std::shared_ptr<SplineFlowProposal> splineFlow(int count, Proposal::Frame
 inline std::shared_ptr<SplineFlowProposal> internalFlow(int numAtoms = 4, double strength = 1) {
     std::vector<ZMatrixRow> rows = {{1, -1, -1, -1}, {2, 1, -1, -1}, {0, 1, 2, -1}, {3, 2, 1, 0}};
     rows.resize(static_cast<std::size_t>(numAtoms));
-    const FlowCoordinates coordinates(rows, std::vector<double>(static_cast<std::size_t>(numAtoms) - 3));
+    const FlowCoordinates coordinates(
+        rows, std::vector<double>(static_cast<std::size_t>(numAtoms) - 3, std::nan("")));
     const SplineFlowDescription description =
         anyFlow(coordinates.getDimension(), false, coordinates.getCircular());
     SplineFlow::Tensors tensors = anyTensors(description, strength);

@@ -167,6 +167,24 @@ TEST_P(MoleculeTest, EachAtomHangsOnABondOfTheMolecule) {
     }
 }
 
+/** So that a torsion is undefined only where the molecule has a straight angle. */
+TEST_P(MoleculeTest, ReferencesOfATorsionFormAnAngleOfAnotherRow) {
+    const std::vector<ZMatrixRow>& rows = coordinates.getRows();
+    for (std::size_t i = 3; i < rows.size(); i++) {
+        const ZMatrixRow& row = rows[i];
+        const auto isTheirs = [&](const ZMatrixRow& other) {
+            return other.bond == row.angle && ((other.atom == row.bond && other.angle == row.torsion) ||
+                                               (other.atom == row.torsion && other.angle == row.bond));
+        };
+        const auto isBranch = [&](const ZMatrixRow& other) {
+            return other.bond == row.bond && other.atom == row.torsion && other.angle == row.angle;
+        };
+        EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), isTheirs) ||
+                    std::any_of(rows.begin(), rows.end(), isBranch))
+            << row.atom;
+    }
+}
+
 TEST_P(MoleculeTest, WhatCannotBePlacedHasAStatus) {
     const auto expectNaN = [](const Values& values) {
         for (double each : values)
@@ -275,6 +293,17 @@ TEST(InternalCoordinates, KnowWhichTorsionsTurnABond) {
         EXPECT_EQ(coordinatesOf(methane).getKind(t), Kind::Improper);
 }
 
+TEST(InternalCoordinates, SiblingsHaveAllReferencesInCommon) {
+    const std::vector<ZMatrixRow> chain = {{0, -1, -1, -1}, {1, 0, -1, -1}, {2, 1, 0, -1}, {3, 2, 1, 0}};
+    for (auto [bond, angle, torsion, kind] :
+         {std::tuple{2, 1, 0, Kind::Sibling}, std::tuple{2, 3, 0, Kind::Rotation},
+          std::tuple{2, 1, 3, Kind::Improper}, std::tuple{3, 1, 0, Kind::Rotation}}) {
+        std::vector<ZMatrixRow> rows = chain;
+        rows.push_back({4, bond, angle, torsion});
+        EXPECT_EQ(InternalCoordinates(rows).getKind(1), kind) << bond << angle << torsion;
+    }
+}
+
 TEST(InternalCoordinates, TurningABondChangesOneCoordinate) {
     const InternalCoordinates coordinates = coordinatesOf(ethane);
     Filler filler;
@@ -353,6 +382,16 @@ TEST(ZMatrix, PlacesHeavyAtomsFirst) {
     const std::vector<ZMatrixRow> rows = makeZMatrix(ring.numAtoms, ring.bonds, ring.masses);
     for (std::size_t i = 0; i < rows.size(); i++)
         EXPECT_EQ(ring.masses[static_cast<std::size_t>(rows[i].atom)] < 3.5, i >= 7);
+}
+
+TEST(ZMatrix, TakesTheLargestBranchFirst) {
+    // A chain 0 ... 6 with 8-9 and 7 on its middle: what hangs on the bond 2-3 starts with 4, then 8.
+    const Bonds bonds = {{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}, {3, 7}, {3, 8}, {8, 9}};
+    std::vector<int> atoms;
+    for (const ZMatrixRow& row : makeZMatrix(10, bonds, Values(10, 12)))
+        if (row.bond == 3)
+            atoms.push_back(row.atom);
+    EXPECT_EQ(atoms, (std::vector<int>{4, 8, 7}));
 }
 
 TEST(ZMatrix, DoesNotDependOnTheOrderOfBonds) {

@@ -225,7 +225,7 @@ TEST(SplineFlowProposal, SaysWhatDoesNotFitItsCoordinates) {
     const auto internal = [](int dimension, std::vector<int> circular) {
         const SplineFlowDescription flow = anyFlow(dimension, false, circular);
         const FlowCoordinates coordinates({{0, -1, -1, -1}, {1, 0, -1, -1}, {2, 1, 0, -1}, {3, 2, 1, 0}},
-                                          {0});
+                                          {std::nan("")});
         const SplineFlowProposal proposal(coordinates, flow, anyTensors(flow));
     };
     EXPECT_NO_THROW(internal(6, {5}));

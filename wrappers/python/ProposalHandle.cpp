@@ -1,12 +1,23 @@
 #include "ProposalHandle.h"
 
+#include <algorithm>
+
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/sampling/FlowProposal.h"
+#include "openmmscore/sampling/OptimalPairing.h"
 #include "openmmscore/sampling/ProposalFile.h"
+#include "openmmscore/sampling/SplineFlowDescription.h"
 
 namespace OpenMMScore {
 
 namespace {
+
+const FlowProposal& flowOf(const Proposal& proposal) {
+    if (const auto* flow = dynamic_cast<const FlowProposal*>(&proposal))
+        return *flow;
+    throw Error("Proposal: a " + proposal.getFamily() + " is no map from a base distribution");
+}
 
 const ContinuousFlowProposal& asFlow(const Proposal& proposal) {
     const auto* flow = dynamic_cast<const ContinuousFlowProposal*>(&proposal);
@@ -46,6 +57,12 @@ void ProposalHandle::logDensityGradient(long long count, const double* x, double
     proposal->logDensityGradient(count, x, gradients);
 }
 
+void ProposalHandle::optimalPairing(int count, int dimension, const double* x, const double* t,
+                                    int* partners) {
+    const std::vector<int> found = OpenMMScore::optimalPairing(x, t, count, dimension);
+    std::copy(found.begin(), found.end(), partners);
+}
+
 void ProposalHandle::estimateLogDensity(long long count, const double* x, double* densities,
                                         double* variances) const {
     asFlow(*proposal).estimateLogDensity(count, x, densities, variances);
@@ -54,6 +71,30 @@ void ProposalHandle::estimateLogDensity(long long count, const double* x, double
 void ProposalHandle::computeVelocity(long long count, const double* x, const double* t, double* velocities,
                                      double* divergences) const {
     asFlow(*proposal).computeVelocity(count, x, t, velocities, divergences);
+}
+
+int ProposalHandle::getBaseDimension() const {
+    const auto* flow = dynamic_cast<const FlowProposal*>(proposal.get());
+    return flow == nullptr ? 0 : flow->getBaseDimension();
+}
+
+void ProposalHandle::toBase(long long count, const double* x, double* base, double* densities) const {
+    flowOf(*proposal).toBase(count, x, base, densities);
+}
+
+void ProposalHandle::fromBase(long long count, const double* x, double* positions, double* densities) const {
+    flowOf(*proposal).fromBase(count, x, positions, densities);
+}
+
+std::string ProposalHandle::describeSplineFlow(const std::string& settings) {
+    std::string text = "{";
+    for (const auto& [name, shape] : splineFlowTensors(readSplineFlowSettings(settings, "SplineFlow"))) {
+        text += (text.size() > 1 ? ",\"" : "\"") + name + "\":[";
+        for (std::size_t k = 0; k < shape.size(); k++)
+            text += (k > 0 ? "," : "") + std::to_string(shape[k]);
+        text += "]";
+    }
+    return text + "}";
 }
 
 } // namespace OpenMMScore

@@ -30,6 +30,8 @@ public:
     /** @return 0 absolute, 1 centred, 2 vector */
     int getFrame() const { return static_cast<int>(proposal->getFrame()); }
     bool hasGradient() const { return proposal->hasGradient(); }
+    /** @return the dimension of the base if this is a FlowProposal, else 0 */
+    int getBaseDimension() const;
     /** @return the bytes of a file that holds this proposal */
     std::vector<std::uint8_t> encode() const;
     /** Write such a file, atomically. */
@@ -38,10 +40,17 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    /** As the function of that name. @param partners  written: [count] */
+    static void optimalPairing(int count, int dimension, const double* x, const double* t, int* partners);
     /** As those of ContinuousFlowProposal. @throws Error  if the proposal is of another family */
     void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
     void computeVelocity(long long count, const double* x, const double* t, double* velocities,
                          double* divergences) const;
+    /** FlowProposal's, only for those. */
+    void toBase(long long count, const double* x, double* base, double* densities) const;
+    void fromBase(long long count, const double* x, double* positions, double* densities) const;
+    /** @return names and shapes of splineFlowTensors() as JSON, for settings as JSON */
+    static std::string describeSplineFlow(const std::string& settings);
 
 private:
     std::shared_ptr<const Proposal> proposal;

@@ -14,9 +14,10 @@ namespace OpenMMScore {
 %rename(_ProposalHandle) ProposalHandle;
 %newobject ProposalHandle::fromBytes;
 %apply const double* ARRAY { const double* x, const double* t }
+%apply const int* ARRAY { int* partners }
 %apply double* ARRAY {
     double* positions, double* densities, double* gradients, double* variances, double* velocities,
-    double* divergences
+    double* divergences, double* base
 }
 
 class ProposalHandle {
@@ -35,12 +36,17 @@ public:
                 double* densities) const;
     void logDensity(long long count, const double* x, double* densities) const;
     void logDensityGradient(long long count, const double* x, double* gradients) const;
+    static void optimalPairing(int count, int dimension, const double* x, const double* t, int* partners);
     void estimateLogDensity(long long count, const double* x, double* densities, double* variances) const;
     void computeVelocity(long long count, const double* x, const double* t, double* velocities,
                          double* divergences) const;
+    int getBaseDimension() const;
+    void toBase(long long count, const double* x, double* base, double* densities) const;
+    void fromBase(long long count, const double* x, double* positions, double* densities) const;
+    static std::string describeSplineFlow(const std::string& settings);
 };
 
 %clear const double* x, const double* t, double* positions, double* densities, double* gradients,
-    double* variances, double* velocities, double* divergences;
+    double* variances, double* velocities, double* divergences, double* base, int* partners;
 
 } // namespace OpenMMScore

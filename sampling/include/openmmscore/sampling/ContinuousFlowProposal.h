@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "openmmscore/sampling/ContinuousFlow.h"
+#include "openmmscore/sampling/FlowProposal.h"
 #include "openmmscore/sampling/FrameCoordinates.h"
 
 namespace OpenMMScore {
@@ -53,7 +54,7 @@ struct FlowTrace {
  * agree to the solver's tolerance, and a sample's bits do not depend on the samples beside it. Everything is
  * computed in float64.
  */
-class ContinuousFlowProposal : public Proposal {
+class ContinuousFlowProposal : public FlowProposal {
 public:
     struct Parameters {
         ContinuousFlowDescription flow;
@@ -83,6 +84,10 @@ public:
                 double* logDensity) const override;
     /** As Proposal::logDensity(), with the remarks of sample(). */
     void logDensity(std::int64_t count, const double* positions, double* logDensity) const override;
+    int getBaseDimension() const override { return coordinates.getDimension(); }
+    /** As FlowProposal::toBase(), with the remarks of sample(); the base is standard normal. */
+    void toBase(std::int64_t count, const double* positions, double* z, double* logDet) const override;
+    void fromBase(std::int64_t count, const double* z, double* positions, double* logDet) const override;
     /**
      * logDensity() together with the variance of that estimate for each sample, from the scatter of its
      * probes; zero for an exact trace. Works whether noise is allowed or not.
@@ -110,14 +115,14 @@ private:
     /** How many log densities are followed at once. */
     std::size_t getNumDensities() const;
     void integrate(std::int64_t count, double from, double to, double* u, double* logChange) const;
-    /** Take positions to the base. @param logDensities  written: [count, getNumDensities()] */
-    void invert(std::int64_t count, const double* positions, double* logDensities) const;
+    /** Take positions to the base. @param logChanges  written: [count, getNumDensities()], as toBase() */
+    void invert(std::int64_t count, const double* positions, double* z, double* logChanges) const;
 
     Parameters parameters;
     FrameCoordinates coordinates;
     std::unique_ptr<const VelocityField> velocity;
-    /** The constants of log q: normalisation of the base and the logarithms of all scales. */
-    double logConstant;
+    /** The logarithm of the product of all scales. */
+    double logScale;
 };
 
 } // namespace OpenMMScore

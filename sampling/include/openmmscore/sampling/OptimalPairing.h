@@ -10,8 +10,8 @@ namespace OpenMMScore {
  * exact optimal transport between two mini-batches, with which flows are trained on straighter paths (Tong et
  * al., TMLR 2024, arXiv:2302.00482; Pooladian et al., ICML 2023, arXiv:2304.14772).
  *
- * Found by shortest augmenting paths (R. Jonker and A. Volgenant, Computing 38, 325 (1987)) in float64: 6 to
- * 13 ms for 256 points and 35 to 80 ms for 512 on one core, the longer the fewer dimensions and the less the
+ * Found by shortest augmenting paths (R. Jonker and A. Volgenant, Computing 38, 325 (1987)) in float64: 4 to
+ * 13 ms for 256 points and 25 to 80 ms for 512 on one core, the longer the fewer dimensions and the less the
  * two sets are alike.
  *
  * @param x0, x1     [count, dimension]

@@ -12,11 +12,18 @@ Nothing is ever executed that comes out of a file of weights.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from .assemble import Converted, Options
 from .errors import ConversionError
 
-__all__ = ["ConversionError", "Converted", "Options", "fromScoremd", "fromTwoForOne"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from openmm import unit
+
+    from ..sampling import ContinuousFlowProposal
+
+__all__ = ["ConversionError", "Converted", "Options", "fromEcnf", "fromScoremd", "fromTwoForOne"]
 
 
 def fromScoremd(
@@ -75,3 +82,37 @@ def fromTwoForOne(
     from . import two_for_one
 
     return two_for_one.convert(path, options, noiseLevel)
+
+
+def fromEcnf(
+    path: str | os.PathLike[str],
+    nodeFeatures: ArrayLike,
+    scale: float | unit.Quantity,
+    coordinateRange: float = 15.0,
+) -> ContinuousFlowProposal:
+    """Convert an equivariant continuous flow of transferable-samplers.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        a .pth file, or a safetensors file, of its weights
+    nodeFeatures : array, shape [N,any]
+        what the network is told about each particle, without the time: one-hot codes, one after the other
+    scale : float or Quantity
+        standard deviation of the training data, by which they were divided, in nm
+    coordinateRange : float
+        of the network's settings
+
+    Returns
+    -------
+    ContinuousFlowProposal
+        with the frame "centred"
+
+    Raises
+    ------
+    ConversionError
+        if those are no such weights
+    """
+    from . import ecnf
+
+    return ecnf.convert(os.fspath(path), nodeFeatures, scale, coordinateRange)

@@ -3,7 +3,7 @@
 from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
-from .continuousflow import ContinuousFlowProposal
+from .continuousflow import ContinuousFlowProposal, optimalPairing
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
@@ -18,6 +18,7 @@ from .proposals import AffineCouplingProposal, GaussianMixtureProposal, Proposal
 from .resampling import resample
 from .sampler import BoltzmannSampler
 from .samples import WeightedSamples
+from .splineflow import SplineFlowProposal
 from .summary import SampleSummary
 from .weights import Weights
 
@@ -39,6 +40,7 @@ __all__ = [
     "ParetoTail",
     "Proposal",
     "SampleSummary",
+    "SplineFlowProposal",
     "WeightSummary",
     "WeightWarning",
     "WeightedSamples",
@@ -51,6 +53,7 @@ __all__ = [
     "loadProposal",
     "mala",
     "mbar",
+    "optimalPairing",
     "resample",
     "towards",
     "ula",

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import openmm
 import safetensors.numpy
 from numpy.typing import ArrayLike
 
 from .. import modelfile
+from ..plugin import _ProposalHandle
 from .proposals import (
-    Proposal,
+    FlowProposal,
     _build,
     _checkFrame,
     _families,
@@ -25,7 +27,7 @@ from .proposals import (
 _PREFIX = "network."
 
 
-class ContinuousFlowProposal(Proposal):
+class ContinuousFlowProposal(FlowProposal):
     """A continuous normalising flow, as conditional flow matching trains them (arXiv:2302.00482).
 
     Normal numbers u are carried along du/dt = v(u, t) from t = 0 to t = 1, then y = location + scale u. y are
@@ -37,12 +39,15 @@ class ContinuousFlowProposal(Proposal):
     network : mapping of names to arrays
         weights of a multilayer perceptron with inputs [u, time features]: "layers.0.weight" [H, d + F],
         "layers.0.bias" [H], and so on; the last layer has d rows. F = 1 + 2 K time features are t,
-        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t)
+        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). Or those of an equivariant graph network,
+        docs/model-format.md, of which one is "node_features" [N, any]
     location, scale : array or Quantity, shape [d]
         in nm; d is 3N, or 3N - 3 if centred. Of a "vector", any d numbers without units
     frame : {"absolute", "centred", "vector"}
     activation : {"swish", "tanh"}
-        after each hidden layer
+        after each hidden layer of a perceptron
+    coordinateRange : float
+        of a graph network
     solver : {"dormand-prince", "runge-kutta-4", "euler"}
         the first chooses each sample's steps by the tolerances, the others make numSteps equal ones and
         know nothing of their error
@@ -76,6 +81,7 @@ class ContinuousFlowProposal(Proposal):
         frame: str = "absolute",
         *,
         activation: str = "swish",
+        coordinateRange: float = 15.0,
         solver: str = "dormand-prince",
         absoluteTolerance: float = 1e-6,
         relativeTolerance: float = 1e-6,
@@ -93,7 +99,11 @@ class ContinuousFlowProposal(Proposal):
             tensors[_PREFIX + name] = _plain(values, None, name)
         d = tensors["location"].size
         settings = {
-            **_perceptron(tensors, d, activation),
+            **(
+                _graphNetwork(tensors, coordinateRange)
+                if f"{_PREFIX}node_features" in tensors
+                else _perceptron(tensors, d, activation)
+            ),
             "solver": _solver(solver, absoluteTolerance, relativeTolerance, numSteps),
             "trace": _trace(trace, numProbes, allowNoisyWeights),
         }
@@ -168,6 +178,35 @@ class ContinuousFlowProposal(Proposal):
         return proposal
 
 
+def optimalPairing(x0: ArrayLike, x1: ArrayLike) -> np.ndarray:
+    """Pair two sets of points so that the sum of squared distances is least (exact optimal transport).
+
+    Parameters
+    ----------
+    x0, x1 : array, shape [n,d]
+
+    Returns
+    -------
+    array of int32, shape [n]
+        the number in x1 of the partner of each point of x0
+
+    Examples
+    --------
+    >>> x1 = x1[openmmscore.sampling.optimalPairing(x0, x1)]
+    """
+    arrays = [np.ascontiguousarray(_plain(x, None, name)) for name, x in (("x0", x0), ("x1", x1))]
+    if arrays[0].ndim != 2 or arrays[0].shape != arrays[1].shape:
+        raise openmm.OpenMMException(
+            "optimalPairing: x0 and x1 must have the same shape [n,d], got "
+            f"{list(arrays[0].shape)} and {list(arrays[1].shape)}"
+        )
+    partners = np.empty(len(arrays[0]), dtype=np.int32)
+    _ProposalHandle.optimalPairing(
+        *arrays[0].shape, arrays[0].ctypes.data, arrays[1].ctypes.data, partners.ctypes.data
+    )
+    return partners
+
+
 def _contents(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Document and tensors of a file in memory that this package wrote."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -188,6 +227,30 @@ def _perceptron(tensors: Mapping[str, np.ndarray], d: int, activation: str) -> d
     return {
         "network": {"kind": "mlp", "hidden": hidden, "activation": activation},
         "time_frequencies": numFeatures // 2,
+    }
+
+
+def _graphNetwork(tensors: Mapping[str, np.ndarray], coordinateRange: float) -> dict[str, Any]:
+    """What a file says about a graph network: sizes as its embedding has them."""
+    features = tensors[f"{_PREFIX}node_features"]
+    embedding = tensors.get(f"{_PREFIX}embedding.weight", np.empty(0))
+    if features.ndim != 2 or embedding.ndim != 2:
+        raise _wrong("network: node_features must have the shape [N,any], embedding.weight [H,any]")
+    numTimes = embedding.shape[1] - features.shape[1]
+    if numTimes < 1 or numTimes % 2 == 0:
+        raise _wrong(
+            f"network: embedding.weight must have {features.shape[1]} columns for node features and an odd "
+            f"number for the time, got the shape {list(embedding.shape)}"
+        )
+    return {
+        "network": {
+            "kind": "egnn",
+            "hidden": len(embedding),
+            "layers": sum(name.endswith(".gate.bias") for name in tensors),
+            "node_features": features.shape[1],
+            "coordinate_range": float(coordinateRange),
+        },
+        "time_frequencies": numTimes // 2,
     }
 
 

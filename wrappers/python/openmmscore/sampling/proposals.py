@@ -294,6 +294,30 @@ class AffineCouplingProposal(Proposal):
         self._handle = _build("affine-coupling", count, frame, {"hidden": hidden}, tensors)
 
 
+class FlowProposal(Proposal):
+    """A proposal that is an invertible map between positions and numbers z of a simple base distribution."""
+
+    def toBase(self, positions: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Map positions to the base: z [n,d], and logDet [n] with logDensity = log base(z) + logDet."""
+        array = self._positions(positions)
+        z, logDet = np.empty((len(array), self._handle.getBaseDimension())), np.empty(len(array))
+        self._handle.toBase(len(array), array.ctypes.data, z.ctypes.data, logDet.ctypes.data)
+        return z, logDet
+
+    def fromBase(self, z: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Map z [n,d] to positions, and logDet [n] with logDensity = log base(z) - logDet.
+
+        Molecules in internal coordinates all have one orientation; sample() turns them.
+        """
+        d = self._handle.getBaseDimension()
+        array = np.ascontiguousarray(_plain(z, None, "z"))
+        if array.ndim != 2 or array.shape[1] != d:
+            raise _wrong(f"z must have the shape [n,{d}], got {list(array.shape)}")
+        positions, logDet = np.empty((len(array), *self._shape)), np.empty(len(array))
+        self._handle.fromBase(len(array), array.ctypes.data, positions.ctypes.data, logDet.ctypes.data)
+        return positions, logDet
+
+
 def loadProposal(path: str | os.PathLike[str]) -> Proposal:
     """Load a proposal of any family from a file.
 

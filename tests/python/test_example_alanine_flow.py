@@ -1,0 +1,117 @@
+"""The flagship example with a crude flow: every coordinate by itself, no layers."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import openmmscore
+import openmmscore.analysis
+import pytest
+from openmm import app
+from openmmscore.sampling.proposals import _build
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples/alanine_dipeptide_flow.py"
+DATA = ROOT / "examples/data"
+
+
+def crudeFlow():
+    """Bonds, angles and stiff torsions normally distributed as in frames of MD, phi and psi anywhere."""
+    topology = app.PDBFile(str(DATA / "alanine_dipeptide.pdb")).topology
+    coordinates = openmmscore.InternalCoordinates(topology)
+    frames = 2e-5 * np.load(DATA / "alanine_dipeptide_starts.npy").astype(float)
+    settings = coordinates.flowSettings(frames)
+    y = coordinates.toInternal(frames).coordinates
+    n, d = 22, 60
+    y[:, : n - 1] = np.log(y[:, : n - 1])
+    y[:, n - 1 : 2 * n - 3] = np.log(np.tan(y[:, n - 1 : 2 * n - 3] / 2))
+    circular = []
+    for i, centre in enumerate(settings["centres"], start=2 * n - 3):
+        if centre is None:
+            circular.append(i)
+        else:
+            y[:, i] = 2 * np.tan(np.angle(np.exp(1j * (y[:, i] - centre))) / 2)
+    location, scale = y.mean(axis=0), y.std(axis=0)
+    location[circular], scale[circular] = 0, 1
+    flow = {
+        "dimension": d,
+        "circular": circular,
+        "box": [],
+        "bins": 8,
+        "bound": 5.0,
+        "minimum_width": 1e-3,
+        "minimum_height": 1e-3,
+        "minimum_slope": 1e-3,
+        "knots": "softplus",
+        "base": "standard",
+        "layers": [],
+    }
+    handle = _build(
+        "spline-flow",
+        n,
+        "centred",
+        {"coordinates": settings, "flow": flow},
+        {"location": location, "scale": scale},
+    )
+    return openmmscore.Proposal(handle)
+
+
+@pytest.fixture(scope="module")
+def proposal(tmp_path_factory):
+    path = tmp_path_factory.mktemp("flow") / "crude.safetensors"
+    crudeFlow().save(path)
+    return path
+
+
+def test_theExampleRunsWithAnyFlow(proposal, tmp_path):
+    options = ["--proposal", proposal, "--samples", "2000", "--seconds", "2", "--frequency", "20"]
+    command = [sys.executable, EXAMPLE, *options, "--output", tmp_path]
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "alanine_dipeptide_flow.png").stat().st_size > 10000
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["samples"] == 2000 and 1 <= found["effectiveSampleSize"] < 2000
+    # phi is uniform in this flow.
+    assert abs(found["proposedPopulation"] - 2.2 / (2 * np.pi)) < 5 * np.sqrt(0.35 * 0.65 / 2000)
+    plain, moved = found["runs"]
+    assert plain["acceptance"] is None and 0 <= moved["acceptance"] < 0.5
+    assert moved["attempted"] > 10 and moved["picoseconds"] > 0.1
+    assert re.search(r"% of [\d,]+ moves accepted", result.stdout)
+
+
+def test_aMissingFlowIsNamed(tmp_path):
+    command = [sys.executable, str(EXAMPLE), "--proposal", str(tmp_path / "none"), "--output", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and "Cannot start: " in result.stderr and "none" in result.stderr
+
+
+def test_burstsAreAFunctionOfTheSeedAlone(tmp_path):
+    script = DATA / "make_alanine_dipeptide_frames.py"
+    common = ["--bursts", "2", "--frames", "3"]
+
+    def make(*options):
+        command = [sys.executable, str(script), *common, *options]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    make("--output", str(tmp_path / "a.npy"))
+    whole = np.load(tmp_path / "a.npy")
+    assert whole.shape == (6, 22, 3) and whole.dtype == np.float32
+    # As if interrupted after the first burst.
+    partial = np.lib.format.open_memmap(tmp_path / "a.npy", "r+")
+    partial[3:] = 0
+    partial.flush()
+    del partial
+    make("--output", str(tmp_path / "a.npy"))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), whole)
+    make("--output", str(tmp_path / "b.npy"), "--seed", "2")
+    assert np.abs(np.load(tmp_path / "b.npy") - whole).max() > 1e-3
+
+
+def test_startsCoverBothBasins():
+    frames = 2e-5 * np.load(DATA / "alanine_dipeptide_starts.npy").astype(float)
+    phi = openmmscore.analysis.dihedrals(frames, [(4, 6, 8, 14)])[:, 0]
+    rare = (phi > 0) & (phi < 2.2)
+    assert frames.shape == (2000, 22, 3) and 0.04 < rare.mean() < 0.06

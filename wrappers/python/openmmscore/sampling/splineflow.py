@@ -1,0 +1,120 @@
+"""Normalising flows of rational-quadratic splines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..plugin import _ProposalHandle
+from .proposals import FlowProposal, _build, _checkFrame, _families, _plain, _wrong
+
+_FLOW = {
+    "circular": [],
+    "box": [],
+    "bins": 8,
+    "bound": 5.0,
+    "minimum_width": 1e-3,
+    "minimum_height": 1e-3,
+    "minimum_slope": 1e-3,
+    "knots": "softplus",
+    "base": "standard",
+    "layers": [],
+}
+_LAYER = {
+    "type": "coupling",
+    "hidden": [],
+    "network": "mlp",
+    "activation": "relu",
+    "angle_inputs": "cos-sin",
+}
+
+
+class SplineFlowProposal(FlowProposal):
+    """A normalising flow of rational-quadratic splines (arXiv:1906.04032, arXiv:2002.02428).
+
+    Each layer takes some of the coordinates y through monotonic splines whose knots a small network makes of
+    the others ("coupling") or of those before ("autoregressive"). Coordinates may be circular, such as
+    torsions. The density is exact, and the flow is inverted exactly; docs/model-format.md says what it
+    computes. openmmscore-train makes such flows, loadProposal() reads them.
+
+    Parameters
+    ----------
+    flow : mapping
+        "dimension", and what differs from the defaults of "circular" and "box" (lists of indices; none),
+        "bins" (8), "bound" (5), "minimum_width", "minimum_height", "minimum_slope" (1e-3), "knots"
+        ("softplus" or "soft-clip"), "base" ("standard" or "trainable"), and "layers": from data to base, each
+        with "transformed" (indices), "type" ("coupling" or "autoregressive"), "hidden" (widths), "network"
+        ("mlp" or "residual"), "activation" ("relu", "silu" or "tanh"), "angle_inputs" ("cos-sin" or "raw")
+    tensors : mapping of names to arrays
+        those of tensorShapes(). One that is not given is 1 for "scale", else 0: without any, the flow is the
+        identity
+    frame : {"absolute", "centred", "vector"}
+        y are positions, positions relative to their centroid, or plain numbers
+    coordinates : mapping, optional
+        internal coordinates for y, as InternalCoordinates.flowSettings() gives them; the frame is "centred"
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if they describe no flow, or a tensor does not fit
+
+    Examples
+    --------
+    >>> layers = [{"transformed": [0], "hidden": [32]}, {"transformed": [1], "hidden": [32]}]
+    >>> flow = SplineFlowProposal({"dimension": 2, "circular": [0, 1], "layers": layers}, frame="vector")
+    >>> angles, logDensity = flow.sample(1000, seed=1)
+    """
+
+    def __init__(
+        self,
+        flow: Mapping[str, Any],
+        tensors: Mapping[str, ArrayLike] | None = None,
+        frame: str = "absolute",
+        coordinates: Mapping[str, Any] | None = None,
+    ):
+        _checkFrame(frame)
+        settings = _complete(flow)
+        arrays = {name: _plain(values, None, name) for name, values in (tensors or {}).items()}
+        for name, shape in self.tensorShapes(settings).items():
+            arrays.setdefault(name, np.full(shape, 1.0 if name == "scale" else 0.0))
+        coordinates = {"kind": "frame"} if coordinates is None else dict(coordinates)
+        if "rows" in coordinates:
+            count = len(coordinates["rows"])
+        else:
+            size = settings["dimension"]
+            count = size if frame == "vector" else size // 3 + (frame == "centred")
+        self._handle = _build(
+            "spline-flow", count, frame, {"coordinates": coordinates, "flow": settings}, arrays
+        )
+
+    @staticmethod
+    def tensorShapes(flow: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+        """Return name and shape of every tensor of a flow, described as in the constructor."""
+        text = json.dumps(_complete(flow))
+        return {
+            name: tuple(shape) for name, shape in json.loads(_ProposalHandle.describeSplineFlow(text)).items()
+        }
+
+
+def _complete(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with their defaults; what they must satisfy is said where files are read."""
+    if "dimension" not in flow:
+        raise _wrong("flow must have a 'dimension'")
+    settings = {**_FLOW, **flow}
+    settings["layers"] = [{**_LAYER, **layer} for layer in settings["layers"]]
+    return json.loads(json.dumps(settings, default=_plainNumber))
+
+
+def _plainNumber(value: Any) -> Any:
+    if isinstance(value, np.integer | np.floating | np.ndarray):
+        return value.tolist()
+    if isinstance(value, range):
+        return list(value)
+    raise _wrong(f"flow must hold numbers, words and lists, got {value!r:.40}")
+
+
+_families["spline-flow"] = SplineFlowProposal
