@@ -13,6 +13,11 @@ flow are reweighted: a flow with a tenth of its mass elsewhere keeps nine tenths
 least, while a flow that is too thin on a barrier or in the rare basin gives rare, huge weights. The file is
 therefore no sample of the Boltzmann distribution; take averages from reweighted samples alone.
 
+The hydrogens of a methyl group may change names in a cycle without anything noticing: each frame gets one of
+the 27 ways at random, so that frames of a burst are less alike. With --copies 3 each is there three times.
+Bursts lie one after another, in random order: hold out the last ones for validation, since frames of one
+burst know of each other.
+
     python make_alanine_dipeptide_frames.py                 # 6 minutes of one fast, idle core
     python make_alanine_dipeptide_frames.py --jobs 2        # the same file, on two
 
@@ -35,6 +40,8 @@ FOLDER = Path(__file__).parent
 #: nm of one unit in alanine_dipeptide_starts.npy: a hundredth of what a bond fluctuates
 UNIT = 2e-5
 TEMPERATURE, FRICTION, TIME_STEP = 300.0, 1.0, 0.001
+#: hydrogens of each methyl group
+METHYLS = ((0, 2, 3), (11, 12, 13), (19, 20, 21))
 
 
 def createSystem() -> tuple[app.Topology, openmm.System]:
@@ -49,17 +56,30 @@ def loadStarts() -> np.ndarray:
     return UNIT * np.load(FOLDER / "alanine_dipeptide_starts.npy").astype(np.float64)
 
 
+def relabel(frames: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The same configurations with the hydrogens of each methyl named anew, in a cycle: as likely as before,
+    and of the same handedness."""
+    result = frames.copy()
+    for methyl in METHYLS:
+        shift = random.integers(3, size=len(frames))
+        for k in (1, 2):
+            chosen = np.flatnonzero(shift == k)
+            result[np.ix_(chosen, methyl)] = frames[np.ix_(chosen, np.roll(methyl, k))]
+    return result
+
+
 def main() -> None:
     options = parseOptions()
     starts = loadStarts()[: options.bursts]
-    frames = openFrames(options.output, len(starts), options.frames, starts.shape[1])
+    length = options.copies * options.frames
+    frames = openFrames(options.output, len(starts), length, starts.shape[1])
     # What is not written yet is zero.
-    todo = [k for k in range(len(starts)) if not frames[(k + 1) * options.frames - 1].any()]
-    run = partial(runBurst, frames=options.frames, stepsPerFrame=options.steps_per_frame, seed=options.seed)
+    todo = [k for k in range(len(starts)) if not frames[(k + 1) * length - 1].any()]
+    run = partial(runBurst, options=options)
     with multiprocessing.Pool(options.jobs, initializer=prepare, initargs=(starts,)) as pool:
         bursts = pool.imap(run, todo)
         for k, burst in zip(todo, tqdm(bursts, total=len(todo), unit=" bursts"), strict=True):
-            frames[k * options.frames : (k + 1) * options.frames] = burst
+            frames[k * length : (k + 1) * length] = burst
     frames.flush()
     print(f"{options.output}: {list(frames.shape)}, float32, nm")
 
@@ -71,6 +91,9 @@ def parseOptions() -> argparse.Namespace:
     parser.add_argument("--bursts", type=int, default=2000, help="up to 2000 (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=160, help="of each burst (default: %(default)s)")
     parser.add_argument("--steps-per-frame", type=int, default=25, help="of 1 fs each (default: %(default)s)")
+    parser.add_argument(
+        "--copies", type=int, default=1, help="of each frame, hydrogens relabelled (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=FOLDER / "alanine_dipeptide_frames.npy")
@@ -99,18 +122,19 @@ def prepare(starts: np.ndarray) -> None:
     CONTEXT = openmm.Context(createSystem()[1], INTEGRATOR, platform)
 
 
-def runBurst(k: int, frames: int, stepsPerFrame: int, seed: int) -> np.ndarray:
-    """Frames [frames, atoms, 3] of burst k, centred: a function of k and the seed alone."""
+def runBurst(k: int, options: argparse.Namespace) -> np.ndarray:
+    """Frames [copies*frames, atoms, 3] of burst k, centred: a function of k and the seed alone."""
+    seed = options.seed
     INTEGRATOR.setRandomNumberSeed(1 + (seed * 1_000_003 + k) % 2**31)
     CONTEXT.reinitialize()  # takes up the seed
     CONTEXT.setPositions(STARTS[k])
     CONTEXT.setVelocitiesToTemperature(TEMPERATURE, 1 + (seed * 2_000_003 + k) % 2**31)
-    burst = np.empty((frames, *STARTS.shape[1:]), np.float32)
+    burst = np.empty((options.frames, *STARTS.shape[1:]), np.float32)
     for frame in burst:
-        INTEGRATOR.step(stepsPerFrame)
+        INTEGRATOR.step(options.steps_per_frame)
         positions = CONTEXT.getState(positions=True).getPositions(asNumpy=True)._value
         frame[:] = positions - positions.mean(axis=0)
-    return burst
+    return relabel(np.tile(burst, (options.copies, 1, 1)), np.random.default_rng((seed, k)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import openmmscore
 import openmmscore.analysis
 import pytest
 from openmm import app
-from openmmscore.sampling.proposals import _build
+from openmmscore.sampling import SplineFlowProposal
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/alanine_dipeptide_flow.py"
@@ -36,27 +36,12 @@ def crudeFlow():
             y[:, i] = 2 * np.tan(np.angle(np.exp(1j * (y[:, i] - centre))) / 2)
     location, scale = y.mean(axis=0), y.std(axis=0)
     location[circular], scale[circular] = 0, 1
-    flow = {
-        "dimension": d,
-        "circular": circular,
-        "box": [],
-        "bins": 8,
-        "bound": 5.0,
-        "minimum_width": 1e-3,
-        "minimum_height": 1e-3,
-        "minimum_slope": 1e-3,
-        "knots": "softplus",
-        "base": "standard",
-        "layers": [],
-    }
-    handle = _build(
-        "spline-flow",
-        n,
-        "centred",
-        {"coordinates": settings, "flow": flow},
+    return SplineFlowProposal(
+        {"dimension": d, "circular": circular},
         {"location": location, "scale": scale},
+        frame="centred",
+        coordinates=settings,
     )
-    return openmmscore.Proposal(handle)
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +100,40 @@ def test_startsCoverBothBasins():
     phi = openmmscore.analysis.dihedrals(frames, [(4, 6, 8, 14)])[:, 0]
     rare = (phi > 0) & (phi < 2.2)
     assert frames.shape == (2000, 22, 3) and 0.04 < rare.mean() < 0.06
+
+
+def test_drawsBecomeTrainingFrames(proposal, tmp_path):
+    output = tmp_path / "draws.npy"
+    also = tmp_path / "md.npy"
+    md = (2e-5 * np.load(DATA / "alanine_dipeptide_starts.npy")[:40]).astype(np.float32)
+    np.save(also, md)
+    script = str(DATA / "make_alanine_dipeptide_draws.py")
+    command = [sys.executable, script, str(proposal), "--draws", "3000", "--also", str(also)]
+    result = subprocess.run([*command, "--output", str(output)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    frames = np.load(output)
+    assert frames.shape == (3040, 22, 3) and frames.dtype == np.float32 and np.isfinite(frames).all()
+    # Those of MD are there, up to names of hydrogens.
+    heavy = [4, 5, 6, 8, 14]
+    found = {row.tobytes() for row in frames[:, heavy]}
+    assert all(row.tobytes() in found for row in md[:, heavy])
+    assert {len(np.unique(part[:, heavy], axis=0)) > 1 for part in (frames[:100], frames[-50:])} == {True}
+
+
+def test_relabelledFramesHaveTheSameEnergy():
+    sys.path.insert(0, str(DATA))
+    try:
+        from make_alanine_dipeptide_frames import createSystem, relabel
+    finally:
+        sys.path.remove(str(DATA))
+    topology, system = createSystem()
+    frames = 2e-5 * np.load(DATA / "alanine_dipeptide_starts.npy")[:100].astype(float)
+    other = relabel(frames, np.random.default_rng(1))
+    assert 90 < np.count_nonzero((other != frames).any(axis=(1, 2))) <= 100
+    target = openmmscore.BoltzmannTarget(system, 300, numContexts=1, platform="Reference")
+    energies = [target.evaluate(each).reducedEnergies for each in (frames, other)]
+    np.testing.assert_allclose(*energies, atol=1e-9)
+    coordinates = openmmscore.InternalCoordinates(topology)
+    siblings = 41 + np.flatnonzero(coordinates.kinds == coordinates.Kind.Sibling)
+    signs = [np.sign(coordinates.toInternal(each).coordinates[:, siblings]) for each in (frames, other)]
+    np.testing.assert_array_equal(*signs)
