@@ -56,6 +56,9 @@ FusedEvaluator::FusedEvaluator(const ScoreModel& model, double t, std::span<cons
             {k, weights[k] * model.outputFactor(k, t), createNetwork(model, k, t, found.distinct)});
         blockSize = std::min(blockSize, networks.back().network->getBlockSize());
     }
+    divergenceBlockSize = blockSize;
+    for (const Active& active : networks)
+        divergenceBlockSize = std::min(divergenceBlockSize, active.network->getDivergenceBlockSize());
     for (int i = 0; i < std::max(1, numThreads); i++) {
         Thread thread;
         thread.energies.resize(blockSize);
@@ -98,6 +101,34 @@ void FusedEvaluator::evaluateBlock(Thread& own, int first, int count, const doub
         if (scores != nullptr)
             for (int i = 0; i < count * numCoordinates; i++)
                 scores[i] = k == 0 ? factor * gradients[i] : scores[i] + factor * gradients[i];
+    }
+}
+
+void FusedEvaluator::evaluateDivergence(int thread, int first, int count, const double* coordinates,
+                                        double* scores, double* divergences) {
+    if (!hasDivergence())
+        return Evaluator::evaluateDivergence(thread, first, count, coordinates, scores, divergences);
+    Thread& own = threads[thread];
+    if (own.divergenceWorkspaces.empty()) {
+        for (const Active& active : networks)
+            own.divergenceWorkspaces.push_back(active.network->createDivergenceWorkspace(divergenceBlockSize));
+        own.divergences.resize(divergenceBlockSize);
+    }
+    for (int begin = 0; begin < count; begin += divergenceBlockSize) {
+        const int size = std::min(divergenceBlockSize, count - begin);
+        double *blockScores = scores + begin * numCoordinates, *blockDivergences = divergences + begin;
+        for (std::size_t k = 0; k < networks.size(); k++) {
+            const FusedNetwork& network = *networks[k].network;
+            double* gradients = k == 0 ? blockScores : own.gradients.data();
+            network.evaluateDivergence(*own.divergenceWorkspaces[k], size,
+                                       coordinates + begin * numCoordinates, gradients,
+                                       own.divergences.data());
+            const double factor = network.hasEnergy() ? -networks[k].factor : networks[k].factor;
+            for (int i = 0; i < size * numCoordinates; i++)
+                blockScores[i] = factor * gradients[i] + (k == 0 ? 0.0 : blockScores[i]);
+            for (int m = 0; m < size; m++)
+                blockDivergences[m] = factor * own.divergences[m] + (k == 0 ? 0.0 : blockDivergences[m]);
+        }
     }
 }
 

@@ -23,6 +23,9 @@ public:
     bool hasEnergy() const override { return conservative; }
     void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
                   double* scores) override;
+    bool hasDivergence() const override { return divergenceBlockSize > 0; }
+    void evaluateDivergence(int thread, int first, int count, const double* coordinates, double* scores,
+                            double* divergences) override;
     bool setTime(const ScoreModel& model, double t) override;
     double getOperationsPerMolecule() const override;
     std::size_t getNumWeightBytes() const override;
@@ -41,6 +44,9 @@ private:
         std::vector<std::unique_ptr<FusedWorkspace>> workspaces;
         /** Of one block. */
         std::vector<double> energies, gradients;
+        /** The same for divergences, made when they are first asked for. */
+        std::vector<std::unique_ptr<FusedWorkspace>> divergenceWorkspaces;
+        std::vector<double> divergences;
     };
     void evaluateBlock(Thread& own, int first, int count, const double* coordinates, double* energies,
                        double* scores) const;
@@ -48,6 +54,8 @@ private:
     std::vector<Active> networks;
     std::vector<int> kinds;
     int numCoordinates, blockSize;
+    /** 0 if a network cannot give divergences. */
+    int divergenceBlockSize;
     bool conservative;
     std::vector<Thread> threads;
 };

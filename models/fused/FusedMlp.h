@@ -54,6 +54,11 @@ public:
     std::size_t getNumBytes() const override;
     void evaluate(FusedWorkspace& workspace, int count, const int* kinds, const double* z, double* energies,
                   double* gradients) const override;
+    // FusedMlpDivergence.cpp
+    int getDivergenceBlockSize() const override;
+    std::unique_ptr<FusedWorkspace> createDivergenceWorkspace(int numMolecules) const override;
+    void evaluateDivergence(FusedWorkspace& workspace, int count, const double* z, double* gradients,
+                            double* divergences) const override;
 
 private:
     FoldedMlp network;

@@ -42,6 +42,17 @@ public:
      */
     virtual void evaluate(FusedWorkspace& workspace, int count, const int* kinds, const double* z,
                           double* energies, double* gradients) const = 0;
+    /** @return as getBlockSize(), for evaluateDivergence(); 0 if there is no such method */
+    virtual int getDivergenceBlockSize() const { return 0; }
+    /** @return a workspace for evaluateDivergence() of at most that many molecules at once */
+    virtual std::unique_ptr<FusedWorkspace> createDivergenceWorkspace(int) const { return nullptr; }
+    /**
+     * @param workspace    one of createDivergenceWorkspace()
+     * @param gradients    as of evaluate()
+     * @param divergences  shape [count]: sums of the derivatives of gradients by their own coordinates
+     */
+    virtual void evaluateDivergence(FusedWorkspace& /*workspace*/, int /*count*/, const double* /*z*/,
+                                    double* /*gradients*/, double* /*divergences*/) const {}
 };
 
 } // namespace OpenMMScore

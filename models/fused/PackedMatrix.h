@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_FUSED_PACKEDMATRIX_H_
 #define OPENMMSCORE_FUSED_PACKEDMATRIX_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -29,6 +30,10 @@ public:
     int getNumColumns() const { return columns; }
     /** @param column  its first, a multiple of panelWidth */
     const float* getPanel(int column) const { return data.get() + std::size_t(column) * rows; }
+    float get(int row, int column) const {
+        const int panel = column / panelWidth * panelWidth;
+        return getPanel(panel)[row * std::min(panelWidth, columns - panel) + column - panel];
+    }
     std::size_t getNumBytes() const { return sizeof(float) * std::size_t(rows) * columns; }
 
 private:

@@ -12,14 +12,25 @@ Dense::Dense(int out, int in, const std::vector<double>& weight, const std::vect
             transposed[i * out + o] = weight[o * in + i];
 }
 
+void Dense::addProduct(const double* x, double* y) const {
+    for (int i = 0; i < in; i++) {
+        const double* column = &transposed[i * out];
+        for (int o = 0; o < out; o++)
+            y[o] += x[i] * column[o];
+    }
+}
+
 void Dense::forward(int rows, const double* x, double* y) const {
     for (int r = 0; r < rows; r++, x += in, y += out) {
         std::copy(bias.begin(), bias.end(), y);
-        for (int i = 0; i < in; i++) {
-            const double* column = &transposed[i * out];
-            for (int o = 0; o < out; o++)
-                y[o] += x[i] * column[o];
-        }
+        addProduct(x, y);
+    }
+}
+
+void Dense::multiply(int rows, const double* x, double* y) const {
+    for (int r = 0; r < rows; r++, x += in, y += out) {
+        std::fill_n(y, out, 0.0);
+        addProduct(x, y);
     }
 }
 

@@ -22,10 +22,15 @@ public:
     int getNumOutputs() const { return out; }
     /** y = W x + b for each of some rows; x: [rows, in], y: [rows, out] */
     void forward(int rows, const double* x, double* y) const;
+    /** y = W x, without the bias */
+    void multiply(int rows, const double* x, double* y) const;
     /** dx += W^T dy for each of some rows; dy: [rows, out], dx: [rows, in] */
     void addBackward(int rows, const double* dy, double* dx) const;
 
 private:
+    /** y += W x */
+    void addProduct(const double* x, double* y) const;
+
     int out = 0, in = 0;
     std::vector<double> weight, transposed, bias;
 };

@@ -34,7 +34,10 @@ PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<cons
         expert.factor = weights[k] * model.outputFactor(static_cast<int>(k), t);
         for (const std::vector<int>& own : distinct) {
             expert.networks.push_back(model.getNetwork(static_cast<int>(k)).atTime(t, own));
-            workspaceSize = std::max(workspaceSize, expert.networks.back()->getWorkspaceSize());
+            const FixedTimeNetwork& network = *expert.networks.back();
+            const std::size_t forDivergence = network.getDivergenceWorkspaceSize();
+            differentiable = differentiable && forDivergence > 0;
+            workspaceSize = std::max({workspaceSize, network.getWorkspaceSize(), forDivergence});
         }
         experts.push_back(std::move(expert));
     }
@@ -67,6 +70,27 @@ void PlainEvaluator::evaluateMolecule(int kind, const double* z, double* energy,
         for (int i = 0; i < numCoordinates; i++)
             score[i] += expert.factor * (expert.head == Head::Energy ? -gradient[i] : output[i]);
     }
+}
+
+void PlainEvaluator::evaluateDivergence(int thread, int first, int count, const double* coordinates,
+                                        double* scores, double* divergences) {
+    if (!differentiable)
+        return Evaluator::evaluateDivergence(thread, first, count, coordinates, scores, divergences);
+    double *output = workspaces[thread].data(), *gradient = output + numCoordinates;
+    double* rest = gradient + numCoordinates;
+    std::fill_n(scores, count * numCoordinates, 0.0);
+    std::fill_n(divergences, count, 0.0);
+    for (int m = 0; m < count; m++, coordinates += numCoordinates, scores += numCoordinates)
+        for (const ActiveExpert& expert : experts) {
+            double divergence;
+            expert.networks[kinds[first + m]]->evaluateDivergence(coordinates, output, gradient, &divergence,
+                                                                  rest);
+            const bool energy = expert.head == Head::Energy;
+            const double factor = energy ? -expert.factor : expert.factor;
+            for (int i = 0; i < numCoordinates; i++)
+                scores[i] += factor * (energy ? gradient : output)[i];
+            divergences[m] += factor * divergence;
+        }
 }
 
 } // namespace OpenMMScore

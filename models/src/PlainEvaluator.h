@@ -23,6 +23,9 @@ public:
     bool hasEnergy() const override { return conservative; }
     void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
                   double* scores) override;
+    bool hasDivergence() const override { return differentiable; }
+    void evaluateDivergence(int thread, int first, int count, const double* coordinates, double* scores,
+                            double* divergences) override;
 
 private:
     struct ActiveExpert {
@@ -35,7 +38,7 @@ private:
     void evaluateMolecule(int kind, const double* z, double* energy, double* score, double* workspace) const;
 
     int numCoordinates;
-    bool conservative;
+    bool conservative, differentiable = true;
     std::vector<int> kinds;
     std::vector<ActiveExpert> experts;
     /** One for each thread: a network's output, then its gradient, then what it works in. */

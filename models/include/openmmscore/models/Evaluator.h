@@ -32,6 +32,19 @@ public:
      */
     virtual void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
                           double* scores) = 0;
+    /** @return whether evaluateDivergence() works: so far, whether all networks in it are perceptrons */
+    virtual bool hasDivergence() const { return false; }
+    /**
+     * Evaluate scores and their divergences, sum_c d score_c / d z_c, by differentiation. Arguments as of
+     * evaluate(); cost, with d coordinates: of d + 2 forward passes, or of two for score heads with two
+     * hidden layers.
+     *
+     * @param scores       shape [count, getNumCoordinates()]
+     * @param divergences  shape [count]
+     * @throws Error  if hasDivergence() is false
+     */
+    virtual void evaluateDivergence(int thread, int first, int count, const double* coordinates,
+                                    double* scores, double* divergences);
 };
 
 } // namespace OpenMMScore

@@ -27,6 +27,16 @@ public:
      * @param workspace  shape [getWorkspaceSize()], contents arbitrary
      */
     virtual void evaluate(const double* z, double* output, double* gradient, double* workspace) const = 0;
+    /** @return how many doubles evaluateDivergence() needs to work in; 0 if there is no such method */
+    virtual std::size_t getDivergenceWorkspaceSize() const { return 0; }
+    /**
+     * Evaluate what evaluate() does, and the divergence of the gradient (of a score head: of the output).
+     *
+     * @param divergence  one number
+     * @param workspace   shape [getDivergenceWorkspaceSize()], contents arbitrary
+     */
+    virtual void evaluateDivergence(const double* /*z*/, double* /*output*/, double* /*gradient*/,
+                                    double* /*divergence*/, double* /*workspace*/) const {}
 };
 
 /**

@@ -1,0 +1,124 @@
+// Divergences of scores: differentiated in float64, which differences of scores confirm, and in float32.
+#include <gtest/gtest.h>
+
+#include "FusedModels.h"
+#include "openmmscore/models/Error.h"
+
+using namespace OpenMMScore;
+using namespace OpenMMScore::testing;
+
+namespace {
+
+constexpr auto vector = ModelDescription::Space::Vector;
+
+struct Found {
+    std::vector<double> scores, divergences;
+};
+
+Found differentiate(Evaluator& evaluator, const std::vector<double>& z) {
+    const int count = evaluator.getNumMolecules();
+    Found found{std::vector<double>(z.size()), std::vector<double>(count)};
+    evaluator.evaluateDivergence(0, 0, count, z.data(), found.scores.data(), found.divergences.data());
+    return found;
+}
+
+/** Two experts that both answer at t = 0.5, with a sign and a scaling besides. */
+std::shared_ptr<const ScoreModel> meeting(int d, const std::vector<int>& hidden, Head head) {
+    ModelDescription description =
+        describe(vector, d, {mlpExpert(hidden, 0.5, 1, head), mlpExpert({7, 5, 6}, 0, 0.5, Head::Energy)});
+    description.experts[0].outputSign = -1;
+    description.experts[0].scaling = Scaling::InverseSigma;
+    return makeModel(description);
+}
+
+const std::vector<std::vector<int>> widths = {{5}, {33, 20}, {92, 92, 92}, {17, 128, 5, 9}};
+
+} // namespace
+
+TEST(Divergence, IsThatOfTheScore) {
+    for (Head head : {Head::Energy, Head::Score})
+        for (const auto& hidden : widths)
+            for (int d : {1, 3, 7}) {
+                SCOPED_TRACE("d = " + std::to_string(d) + ", first width " + std::to_string(hidden[0]));
+                const auto model = meeting(d, hidden, head);
+                const std::vector<double> z = waves(1, d);
+                auto evaluator = model->createEvaluator(0.5, {}, 1);
+                ASSERT_TRUE(evaluator->hasDivergence());
+                const Found found = differentiate(*evaluator, z);
+                std::vector<double> scores(d), above(d), below(d);
+                evaluator->evaluate(0, 0, 1, z.data(), nullptr, scores.data());
+                double expected = 0;
+                for (int c = 0; c < d; c++) {
+                    EXPECT_NEAR(scores[c], found.scores[c], 1e-13 * (1 + std::abs(scores[c])));
+                    // Errors: h^2 times third derivatives of order one, and 1e-16/h.
+                    const double h = 1e-5;
+                    std::vector<double> moved = z;
+                    moved[c] = z[c] + h;
+                    evaluator->evaluate(0, 0, 1, moved.data(), nullptr, above.data());
+                    moved[c] = z[c] - h;
+                    evaluator->evaluate(0, 0, 1, moved.data(), nullptr, below.data());
+                    expected += (above[c] - below[c]) / (2 * h);
+                }
+                EXPECT_NEAR(expected, found.divergences[0], 1e-8 * (1 + std::abs(expected)));
+                EXPECT_GT(std::abs(expected), 1e-4);
+            }
+}
+
+TEST(Divergence, FusedEngineAgreesWithThePlainOne) {
+    for (Head head : {Head::Energy, Head::Score})
+        for (const auto& hidden : widths)
+            for (int d : {1, 2, 16, 17})
+                for (int batch : {1, 90}) {
+                    SCOPED_TRACE("d = " + std::to_string(d) + ", first width " + std::to_string(hidden[0]));
+                    const auto model = meeting(d, hidden, head);
+                    const std::vector<double> z = waves(batch, d);
+                    const Found expected = differentiate(*model->createEvaluator(0.5, {}, batch), z);
+                    const auto fast = createFastEvaluator(*model, 0.3, {}, batch, 1);
+                    ASSERT_FALSE(fast->setTime(*model, 0.5));
+                    const auto both = createFastEvaluator(*model, 0.5, {}, batch, 1);
+                    ASSERT_TRUE(both->hasDivergence());
+                    // Chains of float32 roundings, and d terms that may cancel.
+                    double links = d;
+                    for (int width : hidden)
+                        links += 2 * width;
+                    const double error = 16 * std::sqrt(links) * std::ldexp(1.0, -24);
+                    const double scoreScale = std::max(1.0, largest(expected.scores));
+                    const double scale = std::sqrt(d) * std::max(1.0, largest(expected.divergences));
+                    forEachInstructionSet([&](const std::string& name) {
+                        const Found found = differentiate(*both, z);
+                        for (std::size_t i = 0; i < z.size(); i++)
+                            ASSERT_NEAR(expected.scores[i], found.scores[i], error * scoreScale) << name;
+                        for (int m = 0; m < batch; m++)
+                            ASSERT_NEAR(expected.divergences[m], found.divergences[m], error * scale) << name;
+                    });
+                }
+}
+
+TEST(Divergence, DependsOnNothingButTheSample) {
+    for (const auto& hidden : widths)
+        for (Head head : {Head::Energy, Head::Score}) {
+            const auto model = makeModel(describe(vector, 4, {mlpExpert(hidden, 0, 1, head)}));
+            const std::vector<double> z = waves(50, 4);
+            const auto fast = createFastEvaluator(*model, 0.2, {}, 50, 1);
+            const Found whole = differentiate(*fast, z);
+            ASSERT_TRUE(fast->setTime(*model, 0.4));
+            ASSERT_TRUE(fast->setTime(*model, 0.2));
+            for (int m = 0; m < 50; m += 7) {
+                double score[4], divergence;
+                fast->evaluateDivergence(0, m, 1, &z[4 * m], score, &divergence);
+                EXPECT_EQ(whole.divergences[m], divergence);
+                for (int c = 0; c < 4; c++)
+                    EXPECT_EQ(whole.scores[4 * m + c], score[c]);
+            }
+        }
+}
+
+TEST(Divergence, GraphTransformersHaveNone) {
+    const auto model =
+        makeModel(describe(ModelDescription::Space::Particles, 3, {transformerExpert(8, 1, 0, 1)}));
+    const auto fast = createFastEvaluator(*model, 0.1, {}, 1, 1);
+    EXPECT_FALSE(fast->hasDivergence());
+    EXPECT_FALSE(model->createEvaluator(0.1, {}, 1)->hasDivergence());
+    double z[9] = {}, divergence;
+    EXPECT_THROW(fast->evaluateDivergence(0, 0, 1, z, z, &divergence), Error);
+}
