@@ -111,7 +111,8 @@ void FusedEvaluator::evaluateDivergence(int thread, int first, int count, const 
     Thread& own = threads[thread];
     if (own.divergenceWorkspaces.empty()) {
         for (const Active& active : networks)
-            own.divergenceWorkspaces.push_back(active.network->createDivergenceWorkspace(divergenceBlockSize));
+            own.divergenceWorkspaces.push_back(
+                active.network->createDivergenceWorkspace(divergenceBlockSize));
         own.divergences.resize(divergenceBlockSize);
     }
     for (int begin = 0; begin < count; begin += divergenceBlockSize) {

@@ -40,7 +40,8 @@ HWY_NOINLINE void beginTangents(const MlpDivergenceWorkspace& w, int m, int d, i
         for (int c = 0; c < width; c += lanes) {
             const Vector slope = load(slopes + c);
             for (int k = 0; k < d; k++)
-                store(hn::Mul(slope, load(w.firstTangents.get() + k * w.step + c)), tangents + k * w.step + c);
+                store(hn::Mul(slope, load(w.firstTangents.get() + k * w.step + c)),
+                      tangents + k * w.step + c);
             store(hn::Mul(load(curvatures + c), load(w.firstSquares.get() + c)), laplacian + c);
         }
     }
@@ -88,8 +89,8 @@ void readOutScores(const FoldedMlp& network, const MlpDivergenceWorkspace& w, in
             continue;
         divergences[r] = 0;
         for (int c = 0; c < d; c++)
-            divergences[r] += dotRows(width, w.readoutRows.get() + c * w.step,
-                                      w.tangents[side] + (r * d + c) * w.step);
+            divergences[r] +=
+                dotRows(width, w.readoutRows.get() + c * w.step, w.tangents[side] + (r * d + c) * w.step);
     }
 }
 
@@ -152,7 +153,8 @@ MlpDivergenceWorkspace::MlpDivergenceWorkspace(const FoldedMlp& network, int num
         for (int j = 0; j < second.getNumRows(); j++)
             for (int c = 0; c < d; c++)
                 for (int i = 0; i < network.scoreReadout.getNumRows(); i++)
-                    product(j, i) += double(first.get(c, j)) * second.get(j, i) * network.scoreReadout.get(i, c);
+                    product(j, i) +=
+                        double(first.get(c, j)) * second.get(j, i) * network.scoreReadout.get(i, c);
         coupling = PackedMatrix(product);
     }
     else {

@@ -27,7 +27,8 @@ public:
     bool bilinear;
     /** C transposed: [first width, second width]. */
     PackedMatrix coupling;
-    /** Derivatives of the first layer by each coordinate, [d, step], and the sums of their squares, [step]. */
+    /** Derivatives of the first layer by each coordinate, [d, step], and the sums of their squares, [step].
+     */
     AlignedArray firstTangents, firstSquares;
     /** Of a score head: the rows of its last matrix, [d, step]. */
     AlignedArray readoutRows;

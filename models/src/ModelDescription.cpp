@@ -82,6 +82,8 @@ void addGraphTransformer(TensorList& list, const ModelDescription& model, const 
 std::unique_ptr<NoiseSchedule> ScheduleDescription::create() const {
     if (kind == Kind::VariancePreserving)
         return std::make_unique<VariancePreserving>(betaMin, betaMax);
+    if (kind == Kind::PolynomialDdpm)
+        return std::make_unique<PolynomialDdpm>(numSteps, precision);
     return std::make_unique<CosineDdpm>(numSteps, offset, maxBeta);
 }
 

@@ -62,6 +62,11 @@ ScheduleDescription readSchedule(const JsonField& field) {
         schedule.betaMin = readPositive(field.field("beta_min"));
         schedule.betaMax = readPositive(field.field("beta_max"));
     }
+    else if (schedule.kind == ScheduleDescription::Kind::PolynomialDdpm) {
+        field.requireFields(Names{"kind", "steps", "precision"});
+        schedule.numSteps = readInt(field.field("steps"), 1, maxSteps);
+        schedule.precision = field.field("precision").number(smallest, 0.1);
+    }
     else {
         field.requireFields(Names{"kind", "steps", "offset", "max_beta"});
         schedule.numSteps = readInt(field.field("steps"), 1, maxSteps);

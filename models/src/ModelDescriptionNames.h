@@ -17,7 +17,8 @@ inline constexpr Word<ModelDescription::Space> spaceWords[] = {
     {"particles", ModelDescription::Space::Particles}, {"vector", ModelDescription::Space::Vector}};
 inline constexpr Word<ScheduleDescription::Kind> scheduleWords[] = {
     {"variance-preserving", ScheduleDescription::Kind::VariancePreserving},
-    {"cosine-ddpm", ScheduleDescription::Kind::CosineDdpm}};
+    {"cosine-ddpm", ScheduleDescription::Kind::CosineDdpm},
+    {"polynomial-ddpm", ScheduleDescription::Kind::PolynomialDdpm}};
 inline constexpr Word<ExpertDescription::Architecture> architectureWords[] = {
     {"mlp", ExpertDescription::Architecture::Mlp},
     {"graph-transformer", ExpertDescription::Architecture::GraphTransformer}};

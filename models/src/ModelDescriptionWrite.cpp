@@ -24,6 +24,10 @@ json write(const ScheduleDescription& schedule) {
         result["beta_min"] = schedule.betaMin;
         result["beta_max"] = schedule.betaMax;
     }
+    else if (schedule.kind == ScheduleDescription::Kind::PolynomialDdpm) {
+        result["steps"] = schedule.numSteps;
+        result["precision"] = schedule.precision;
+    }
     else {
         result["steps"] = schedule.numSteps;
         result["offset"] = schedule.offset;

@@ -72,7 +72,7 @@ double ScoreModel::outputFactor(int expert, double t) const {
     const ExpertDescription& e = description.experts[expert];
     if (e.scaling == Scaling::None)
         return e.outputSign;
-    double sigma = schedule->sigma(clampTime(t));
+    double sigma = schedule->noiseLevel(clampTime(t));
     if (!(sigma > 0))
         throw ShapeError(file.getOrigin() + ": experts[" + std::to_string(expert) +
                          "] is scaled by 1/sigma(t), which is infinite at diffusion time " +

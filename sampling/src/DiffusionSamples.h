@@ -30,12 +30,15 @@ void drawNormals(std::uint64_t seed, std::int64_t sample, std::uint64_t update,
  */
 void drawNoise(std::uint64_t seed, std::int64_t first, int count, int width, bool centred, double* z);
 
-/** Call work(thread, first, size) for nearly equal shares of `count` samples, side by side; work may not
- * throw. */
+/**
+ * Call work(thread, first, size) for nearly equal shares of `count` samples, side by side; work may not
+ * throw.
+ *
+ * @param least  fewer samples than that a thread are not worth starting it
+ */
 template <class Work>
-void shareOut(int numThreads, int count, Work work) {
-    // Fewer samples than that a thread are not worth starting it.
-    const int threads = std::clamp(count / 64, 1, numThreads);
+void shareOut(int numThreads, int count, Work work, int least = 64) {
+    const int threads = std::clamp(count / least, 1, numThreads);
     const auto bound = [&](int i) { return static_cast<int>(std::int64_t(count) * i / threads); };
     std::vector<std::jthread> others;
     for (int i = 1; i < threads; i++)

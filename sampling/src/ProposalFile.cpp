@@ -10,6 +10,7 @@
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/AffineCouplingProposal.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/sampling/DiffusionProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
 #include "openmmscore/sampling/SplineFlowProposal.h"
 
@@ -27,6 +28,7 @@ constexpr Family families[] = {
     {"affine-coupling", AffineCouplingProposal::fromContents},
     {"continuous-flow", ContinuousFlowProposal::fromContents},
     {"spline-flow", SplineFlowProposal::fromContents},
+    {"diffusion", DiffusionProposal::fromContents},
 };
 
 std::shared_ptr<const Proposal> make(ModelFile file) {

@@ -144,7 +144,9 @@ def test_what_is_not_finite_is_dropped_and_counted(vectorPath, monkeypatch):
     [
         ({"steps": 1}, "expected 2 steps at least, got 1"),
         ({"steps": 2.5}, "steps must be an integer of at least 1, got 2.5"),
-        ({"method": "heun"}, 'expected the method "euler-maruyama" or "ancestral", got "heun"'),
+        ({"method": "euler"}, 'expected one of the methods "euler-maruyama", "ancestral", .*, got "euler"'),
+        ({"method": "ddim", "eta": 2.0}, "expected eta between 0 and 1"),
+        ({"ending": "noisy"}, "expected the ending 'clean' or 'upstream-lowest-level'"),
         ({"threads": 0}, "threads must be an integer"),
     ],
 )

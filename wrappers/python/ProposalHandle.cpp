@@ -4,6 +4,7 @@
 
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/sampling/DiffusionProposal.h"
 #include "openmmscore/sampling/FlowProposal.h"
 #include "openmmscore/sampling/OptimalPairing.h"
 #include "openmmscore/sampling/ProposalFile.h"
@@ -33,6 +34,19 @@ ProposalHandle::ProposalHandle(const std::string& path) : proposal(readProposal(
 ProposalHandle* ProposalHandle::fromBytes(const std::vector<std::uint8_t>& bytes, const std::string& origin) {
     return new ProposalHandle(
         makeProposal({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, origin));
+}
+
+ProposalHandle* ProposalHandle::ofDiffusion(const ModelHandle& model, const std::vector<int>& features,
+                                            double time, int numSteps, int frame, int numThreads,
+                                            bool plain) {
+    DiffusionProposal::Settings settings;
+    settings.numSteps = numSteps;
+    settings.time = time;
+    settings.frame = static_cast<Proposal::Frame>(frame);
+    settings.engine = plain ? ProbabilityFlow::Engine::Plain : ProbabilityFlow::Engine::Fast;
+    settings.features = features;
+    settings.numThreads = numThreads;
+    return new ProposalHandle(std::make_shared<DiffusionProposal>(model.getModel(), std::move(settings)));
 }
 
 std::vector<std::uint8_t> ProposalHandle::encode() const {

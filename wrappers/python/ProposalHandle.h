@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ModelHandle.h"
 #include "openmmscore/sampling/Proposal.h"
 
 namespace OpenMMScore {
@@ -21,6 +22,14 @@ public:
     explicit ProposalHandle(std::shared_ptr<const Proposal> proposal) : proposal(std::move(proposal)) {}
     /** @return a new object for a proposal's file in memory */
     static ProposalHandle* fromBytes(const std::vector<std::uint8_t>& bytes, const std::string& origin);
+
+    /**
+     * @param frame       of Proposal::Frame
+     * @param numThreads  0 for all processors
+     * @return a new object for what a diffusion model generates, see DiffusionProposal
+     */
+    static ProposalHandle* ofDiffusion(const ModelHandle& model, const std::vector<int>& features,
+                                       double time, int numSteps, int frame, int numThreads, bool plain);
 
     const std::shared_ptr<const Proposal>& getProposal() const { return proposal; }
     std::string getFamily() const { return proposal->getFamily(); }

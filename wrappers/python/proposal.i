@@ -13,6 +13,7 @@ namespace OpenMMScore {
 
 %rename(_ProposalHandle) ProposalHandle;
 %newobject ProposalHandle::fromBytes;
+%newobject ProposalHandle::ofDiffusion;
 %apply const double* ARRAY { const double* x, const double* t }
 %apply const int* ARRAY { int* partners }
 %apply double* ARRAY {
@@ -24,6 +25,8 @@ class ProposalHandle {
 public:
     explicit ProposalHandle(const std::string& path);
     static ProposalHandle* fromBytes(const std::vector<std::uint8_t>& bytes, const std::string& origin);
+    static ProposalHandle* ofDiffusion(const ModelHandle& model, const std::vector<int>& features, double time,
+                                       int numSteps, int frame, int numThreads, bool plain);
 
     std::string getFamily() const;
     int getNumParticles() const;

@@ -37,6 +37,7 @@ from .plugin import MonteCarloFlowMove, ScoreForce, ScoreLangevinIntegrator  # n
 from .reporters import FlowMoveReporter, MoleculeEnergyReporter, MoleculeTrajectoryReporter  # noqa: E402
 from .sampling import (  # noqa: E402
     BoltzmannSampler,
+    DiffusionProposal,
     GaussianMixtureProposal,
     InternalCoordinates,
     Proposal,
@@ -51,6 +52,7 @@ __all__ = [
     "BoltzmannSampler",
     "BoltzmannTarget",
     "DiffusionDensity",
+    "DiffusionProposal",
     "DiffusionSampler",
     "DiffusionSamples",
     "FlowMoveReporter",

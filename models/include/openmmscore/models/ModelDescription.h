@@ -93,12 +93,15 @@ struct ParticleDescription {
 };
 
 struct ScheduleDescription {
-    enum class Kind { VariancePreserving, CosineDdpm };
+    enum class Kind { VariancePreserving, CosineDdpm, PolynomialDdpm };
     Kind kind = Kind::VariancePreserving;
     double betaMin = 0.1, betaMax = 20.0;
+    /** Of both discrete schedules. */
     int numSteps = 1000;
     double offset = 0.008, maxBeta = 0.999;
+    double precision = 1e-5;
 
+    bool isDiscrete() const { return kind != Kind::VariancePreserving; }
     std::unique_ptr<NoiseSchedule> create() const;
 
     bool operator==(const ScheduleDescription&) const = default;

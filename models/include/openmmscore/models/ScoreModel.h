@@ -45,7 +45,7 @@ public:
     std::vector<double> expertWeights(double t) const;
     /**
      * @return the factor between an expert's output and the reduced energy or score: its sign, over sigma(t)
-     *         where the file says so
+     *         where the file says so. Between the levels of a discrete schedule sigma is interpolated
      * @throws ShapeError  if that is infinite
      */
     double outputFactor(int expert, double t) const;
@@ -67,7 +67,7 @@ public:
      * @param features      shape [numMolecules, count, features]; empty for a model without features
      * @param numMolecules  how many molecules there are
      * @param numThreads    how many threads may evaluate at once, each with its own index
-     * @throws ShapeError  if features do not fit, or t is no time of the schedule
+     * @throws ShapeError  if features do not fit, or a scaling by 1/sigma(t) is infinite
      */
     std::unique_ptr<Evaluator> createEvaluator(double t, std::span<const int> features, int numMolecules,
                                                int numThreads = 1) const;

@@ -4,6 +4,7 @@ from .annealed import AnnealedSamples
 from .annealing import AnnealedSampler
 from .annealingmoves import hmc, mala, towards, ula, withinBand
 from .continuousflow import ContinuousFlowProposal, optimalPairing
+from .diffusionproposal import DiffusionProposal
 from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
 from .frames import Chirality, centroidLogDensity, centroidLogDensityGradient
 from .freeenergy import Mbar, bar, mbar
@@ -30,6 +31,7 @@ __all__ = [
     "ChainState",
     "Chirality",
     "ContinuousFlowProposal",
+    "DiffusionProposal",
     "Estimate",
     "GaussianMixtureProposal",
     "Histogram",

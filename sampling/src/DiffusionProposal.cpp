@@ -1,0 +1,137 @@
+#include "openmmscore/sampling/DiffusionProposal.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "DiffusionSamples.h"
+#include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+using Space = ModelDescription::Space;
+
+/** As many samples as are integrated together: networks are prepared for each time once for all of them. */
+constexpr std::int64_t piece = 8192;
+
+void checkFrame(const ModelDescription& model, Proposal::Frame frame, const std::string& origin) {
+    const bool particles = model.space == Space::Particles;
+    if (particles != (frame == Proposal::Frame::Centred))
+        throw ShapeError("DiffusionProposal: " + origin + ": " +
+                         (particles ? "a model of particles knows no centroid, so its frame is centred"
+                                    : "the frame of a model of vectors is vector, or absolute"));
+    if (frame == Proposal::Frame::Absolute && model.count % 3 != 0)
+        throw ShapeError("DiffusionProposal: " + origin + ": its " + std::to_string(model.count) +
+                         " numbers are no positions of particles, as the frame absolute asks for");
+}
+
+} // namespace
+
+struct DiffusionProposal::Pool {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<ProbabilityFlow>> idle;
+};
+
+/** An integrator for the time of one call. */
+class DiffusionProposal::Loan {
+public:
+    explicit Loan(const DiffusionProposal& proposal) : pool(*proposal.pool) {
+        {
+            const std::lock_guard lock(pool.mutex);
+            if (!pool.idle.empty()) {
+                flow = std::move(pool.idle.back());
+                pool.idle.pop_back();
+                return;
+            }
+        }
+        const Settings& s = proposal.settings;
+        flow = std::make_unique<ProbabilityFlow>(proposal.model, s.features, s.time, s.numSteps, s.numThreads,
+                                                 s.engine);
+    }
+    ~Loan() {
+        const std::lock_guard lock(pool.mutex);
+        pool.idle.push_back(std::move(flow));
+    }
+    ProbabilityFlow* operator->() const { return flow.get(); }
+
+private:
+    Pool& pool;
+    std::unique_ptr<ProbabilityFlow> flow;
+};
+
+DiffusionProposal::DiffusionProposal(std::shared_ptr<const ScoreModel> ownModel, Settings given)
+    : model(std::move(ownModel)), settings(std::move(given)),
+      width(model->getDescription().getNumCoordinates()), lengthScale(model->getDescription().lengthScale),
+      pool(std::make_unique<Pool>()) {
+    checkFrame(model->getDescription(), settings.frame, model->getFile().getOrigin());
+    if (settings.numThreads < 0)
+        throw Error("DiffusionProposal: expected threads or 0 for all processors, got " +
+                    std::to_string(settings.numThreads));
+    if (settings.numThreads == 0)
+        settings.numThreads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    // Whatever is wrong with the rest shall be said now.
+    const Loan first(*this);
+}
+
+DiffusionProposal::~DiffusionProposal() = default;
+
+Proposal::Frame DiffusionProposal::usualFrame(const ScoreModel& model) {
+    return model.getDescription().space == Space::Particles ? Frame::Centred : Frame::Vector;
+}
+
+int DiffusionProposal::getNumParticles() const {
+    return settings.frame == Frame::Vector ? 0 : width / 3;
+}
+
+void DiffusionProposal::sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* positions,
+                               double* density) const {
+    const Loan flow(*this);
+    for (std::int64_t begin = 0; begin < count; begin += piece) {
+        const int size = static_cast<int>(std::min(piece, count - begin));
+        double* z = positions + begin * width;
+        for (int i = 0; i < size; i++) {
+            double* own = z + std::size_t(i) * width;
+            CounterRandom random(seed, CounterRandom::Stream::Proposal,
+                                 static_cast<std::uint64_t>(first + begin + i));
+            std::generate_n(own, width, [&] { return random.normal(); });
+            if (settings.frame == Frame::Centred)
+                removeMean(width, own);
+        }
+        flow->generate(size, z, nullptr, 0, flow->getNumSteps());
+        std::for_each_n(z, std::size_t(size) * width, [&](double& x) { x *= lengthScale; });
+    }
+    logDensity(count, positions, density);
+}
+
+void DiffusionProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
+    const Loan flow(*this);
+    const double shift = -flow->getNumDimensions() * std::log(lengthScale);
+    for (std::int64_t begin = 0; begin < count; begin += piece) {
+        const int size = static_cast<int>(std::min(piece, count - begin));
+        const double* x = positions + begin * width;
+        std::vector<double> z(x, x + std::size_t(size) * width);
+        for (int i = 0; i < size; i++) {
+            double* own = &z[std::size_t(i) * width];
+            std::for_each_n(own, width, [&](double& each) { each /= lengthScale; });
+            if (settings.frame == Frame::Centred)
+                removeMean(width, own);
+        }
+        double* result = density + begin;
+        std::fill_n(result, size, 0.0);
+        flow->absorb(size, z.data(), result, 0, flow->getNumSteps());
+        flow->addPrior(size, z.data(), result);
+        for (int i = 0; i < size; i++) {
+            const bool finite = std::all_of(x + std::size_t(i) * width, x + std::size_t(i + 1) * width,
+                                            [](double each) { return std::isfinite(each); });
+            result[i] = finite ? result[i] + shift : std::numeric_limits<double>::quiet_NaN();
+        }
+    }
+}
+
+} // namespace OpenMMScore
