@@ -24,25 +24,28 @@ DiffusionProposal::Settings settingsWith(Frame frame) {
     return settings;
 }
 
-std::vector<DiffusionProposal> examples() {
-    std::vector<DiffusionProposal> result;
-    result.emplace_back(randomModel(2), settingsWith(Frame::Vector));
+std::vector<std::shared_ptr<const DiffusionProposal>> examples() {
+    std::vector<std::shared_ptr<const DiffusionProposal>> result;
+    const auto add = [&](auto model, const auto& settings) {
+        result.push_back(std::make_shared<DiffusionProposal>(model, settings));
+    };
+    add(randomModel(2), settingsWith(Frame::Vector));
     auto settings = settingsWith(Frame::Absolute);
     settings.engine = ProbabilityFlow::Engine::Plain;
-    result.emplace_back(randomModel(3, Head::Score), settings);
+    add(randomModel(3, Head::Score), settings);
     ModelDescription description =
         describe(ModelDescription::Space::Particles, 2, {transformerExpert(8, 1, 0, 1)});
     description.features = {{"residue", 3}};
     description.experts[0].graphTransformer.embeddingWidth = 2;
     settings = settingsWith(Frame::Centred);
     settings.features = {2, 0};
-    result.emplace_back(makeModel(description, 0.3), settings);
+    add(makeModel(description, 0.3), settings);
     return result;
 }
 
 /** @return the first example's file with another document */
 std::string changed(const std::function<void(json&)>& change, int example = 0) {
-    const std::string bytes = examples()[example].encode();
+    const std::string bytes = examples()[static_cast<std::size_t>(example)]->encode();
     const ModelFile file = ModelFile::fromBytes({bytes.begin(), bytes.end()}, "example");
     json document = json::parse(file.getDocument());
     change(document);
@@ -61,7 +64,8 @@ void expectRefused(const std::string& bytes, std::vector<std::string> parts) {
 } // namespace
 
 TEST(DiffusionProposalFile, KeepsEveryBit) {
-    for (const DiffusionProposal& proposal : examples()) {
+    for (const auto& each : examples()) {
+        const DiffusionProposal& proposal = *each;
         const std::string bytes = proposal.encode();
         const auto again = makeProposal(bytes);
         EXPECT_EQ("diffusion", again->getFamily());
@@ -82,7 +86,7 @@ TEST(DiffusionProposalFile, KeepsEveryBit) {
 }
 
 TEST(DiffusionProposalFile, EveryFlippedBitIsHarmlessOrAnError) {
-    const std::string whole = examples()[0].encode();
+    const std::string whole = examples()[0]->encode();
     for (std::size_t length = 0; length < whole.size(); length += 13)
         expectRefused(whole.substr(0, length), {""});
     for (std::size_t i = 0; i < 8 * whole.size(); i += 3) {
@@ -132,7 +136,7 @@ TEST(DiffusionProposalFile, SaysWhatIsWrong) {
 }
 
 TEST(DiffusionProposalFile, WithATensorTooManyIsRefused) {
-    const std::string bytes = examples()[0].encode();
+    const std::string bytes = examples()[0]->encode();
     const ModelFile file = ModelFile::fromBytes({bytes.begin(), bytes.end()}, "example");
     std::vector<NamedTensor> tensors = {{"extra", {1}, {1}, DType::Float64}};
     for (const auto& [name, info] : file.getTensors())

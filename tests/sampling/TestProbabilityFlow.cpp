@@ -112,8 +112,13 @@ TEST(ProbabilityFlow, RefusesWhatItCannotDo) {
     EXPECT_THROW(ProbabilityFlow(model, {1}, 0, 10, 1), ShapeError);
     EXPECT_THROW(ProbabilityFlow(makeModel(describe(vector, 2, {mlpExpert({4}, 0, 0.5)})), {}, 0, 10, 1),
                  Error);
-    description.schedule.kind = ScheduleDescription::Kind::CosineDdpm;
+    description.experts[0].scaling = Scaling::InverseSigma;
+    description.defaultDiffusionTime = 0.1;
     EXPECT_THROW(ProbabilityFlow(makeModel(description), {}, 0, 10, 1), Error);
+    EXPECT_NO_THROW(ProbabilityFlow(makeModel(description), {}, 0.1, 10, 1));
+    description.schedule.kind = ScheduleDescription::Kind::CosineDdpm;
+    EXPECT_NO_THROW(ProbabilityFlow(makeModel(description), {}, 0, 10, 1));
+    EXPECT_THROW(ProbabilityFlow(makeModel(description), {}, 0.999, 10, 1), Error);
 }
 
 } // namespace

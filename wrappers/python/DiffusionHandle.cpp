@@ -8,27 +8,52 @@ namespace {
 
 using Method = ReverseDiffusion::Method;
 
+constexpr std::pair<const char*, Method> methods[] = {{"euler-maruyama", Method::EulerMaruyama},
+                                                      {"ancestral", Method::Ancestral},
+                                                      {"ddim", Method::Ddim},
+                                                      {"heun", Method::Heun},
+                                                      {"exponential", Method::Exponential},
+                                                      {"predictor-corrector", Method::PredictorCorrector}};
+
 Method methodNamed(const std::string& name, const ScoreModel& model) {
     if (name.empty())
         return ReverseDiffusion::publishedMethod(model);
-    if (name == "euler-maruyama")
-        return Method::EulerMaruyama;
-    if (name == "ancestral")
-        return Method::Ancestral;
-    throw Error("DiffusionSampler: expected the method \"euler-maruyama\" or \"ancestral\", got \"" + name +
-                "\"");
+    std::string known;
+    for (const auto& [word, method] : methods) {
+        if (name == word)
+            return method;
+        known += (known.empty() ? "\"" : ", \"") + std::string(word) + "\"";
+    }
+    throw Error("DiffusionSampler: expected one of the methods " + known + ", got \"" + name + "\"");
 }
 
 } // namespace
 
 DiffusionHandle::DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
-                                 const std::string& name, int numThreads, bool plain)
+                                 const std::string& name, int numThreads, bool plain, double eta,
+                                 double signalToNoise, int correctorSteps, bool stopAtLowestLevel)
     : method(methodNamed(name, *model.getModel())),
       sampler(model.getModel(), features, numSteps, method, numThreads,
-              plain ? ReverseDiffusion::Engine::Plain : ReverseDiffusion::Engine::Fast) {}
+              plain ? ReverseDiffusion::Engine::Plain : ReverseDiffusion::Engine::Fast,
+              {eta, signalToNoise, correctorSteps, stopAtLowestLevel}) {}
 
 std::string DiffusionHandle::getMethod() const {
-    return method == Method::EulerMaruyama ? "euler-maruyama" : "ancestral";
+    for (const auto& [word, each] : methods)
+        if (method == each)
+            return word;
+    return "";
+}
+
+int DiffusionHandle::getNumEvaluations() const {
+    int sum = 0;
+    for (int k = 0; k < sampler.getNumUpdates(); k++)
+        sum += sampler.getUpdate(k).second ? 2 : 1;
+    return sum;
+}
+
+std::vector<double> DiffusionHandle::getFactors(int update) const {
+    const ReverseDiffusion::Update& own = sampler.getUpdate(update);
+    return {own.positionFactor, own.scoreFactor, own.noiseFactor};
 }
 
 void DiffusionHandle::drawStart(int seed, long long first, int count, double* z) const {

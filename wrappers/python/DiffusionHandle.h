@@ -14,14 +14,20 @@ namespace OpenMMScore {
 class DiffusionHandle {
 public:
     /**
-     * @param method  "euler-maruyama", "ancestral", or empty for the one that is published for the schedule
+     * @param method  a name, or empty for the method that is published for the schedule
+     * @param stopAtLowestLevel, eta, signalToNoise, correctorSteps  see ReverseDiffusion::Tuning
      */
     DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
-                    const std::string& method, int numThreads, bool plain);
+                    const std::string& method, int numThreads, bool plain, double eta, double signalToNoise,
+                    int correctorSteps, bool stopAtLowestLevel);
 
     std::string getMethod() const;
     int getNumUpdates() const { return sampler.getNumUpdates(); }
     double getTime(int update) const { return sampler.getUpdate(update).time; }
+    /** @return how many scores one sample takes in all */
+    int getNumEvaluations() const;
+    /** @return an update's positionFactor, scoreFactor and noiseFactor */
+    std::vector<double> getFactors(int update) const;
     /** See ReverseDiffusion; z has the shape [count, coordinates]. */
     void drawStart(int seed, long long first, int count, double* z) const;
     void advance(int seed, long long first, int count, double* z, int fromUpdate, int toUpdate);

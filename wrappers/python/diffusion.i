@@ -10,10 +10,13 @@ namespace OpenMMScore {
 class DiffusionHandle {
 public:
     DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
-                    const std::string& method, int numThreads, bool plain);
+                    const std::string& method, int numThreads, bool plain, double eta, double signalToNoise,
+                    int correctorSteps, bool stopAtLowestLevel);
     std::string getMethod() const;
     int getNumUpdates() const;
+    int getNumEvaluations() const;
     double getTime(int update) const;
+    std::vector<double> getFactors(int update) const;
     void drawStart(int seed, long long first, int count, double* z) const;
     void advance(int seed, long long first, int count, double* z, int fromUpdate, int toUpdate);
     void replay(int update, int count, double* z, const double* noise);

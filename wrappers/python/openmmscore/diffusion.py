@@ -46,13 +46,24 @@ class DiffusionSampler:
         how many diffusion times are visited
     method : str, optional
         'euler-maruyama' (default for variance-preserving schedules: the published sampler, with noise after
-        the last update) or 'ancestral' (default for discrete schedules; ends without noise)
+        the last update), 'ancestral' (default for discrete schedules; ends without noise), 'ddim', 'heun',
+        'exponential' (without noise but at the start; the last two are of second order, so that tens of
+        steps do, with two evaluations each) or 'predictor-corrector'. docs/proposals.md compares them
     features : int array, shape [N,k], optional
         what a transferable network is told about each particle
     threads : int, optional
         how many processor cores to use (default: all)
     double : bool
         whether to use the float64 engine, some ten to a hundred times slower
+    eta : float
+        of 'ddim': how much noise, from 0 to 1, where it is 'ancestral'
+    signalToNoise : float
+        of 'predictor-corrector': of each Langevin step
+    correctorSteps : int
+        of 'predictor-corrector': Langevin steps after each update
+    ending : {"clean", "upstream-lowest-level"}
+        of discrete schedules: "upstream-lowest-level" leaves the noise of the lowest level in the samples, as
+        the published program of the polynomial schedule does
 
     Raises
     ------
@@ -73,9 +84,17 @@ class DiffusionSampler:
         features: ArrayLike | None = None,
         threads: int | None = None,
         double: bool = False,
+        eta: float = 0.0,
+        signalToNoise: float = 0.16,
+        correctorSteps: int = 1,
+        ending: str = "clean",
     ):
         self._model = model if isinstance(model, Model) else Model(model)
         own = self._model._featureArray(features, 1).ravel().tolist()
+        if ending not in ("clean", "upstream-lowest-level"):
+            raise openmm.OpenMMException(
+                f"DiffusionSampler: expected the ending 'clean' or 'upstream-lowest-level', got {ending!r:.40}"
+            )
         self._handle = _DiffusionHandle(
             self._model._handle,
             own,
@@ -83,6 +102,10 @@ class DiffusionSampler:
             method or "",
             _threads(threads, "DiffusionSampler"),
             bool(double),
+            float(eta),
+            float(signalToNoise),
+            _positive(correctorSteps, "DiffusionSampler", "correctorSteps", allowZero=True),
+            ending != "clean",
         )
 
     @property
@@ -92,13 +115,18 @@ class DiffusionSampler:
 
     @property
     def method(self) -> str:
-        """'euler-maruyama' or 'ancestral'."""
+        """The method's name."""
         return self._handle.getMethod()
 
     @property
     def numUpdates(self) -> int:
-        """How often each sample is updated, which is how often the network is evaluated for it."""
+        """How often each sample is updated."""
         return self._handle.getNumUpdates()
+
+    @property
+    def numEvaluations(self) -> int:
+        """How often the network is evaluated for each sample."""
+        return self._handle.getNumEvaluations()
 
     def sample(self, n: int, seed: int = 0, first: int = 0, progress: bool = False) -> DiffusionSamples:
         """Draw samples first ... first+n-1 of the sequence that a seed names.
@@ -143,12 +171,14 @@ class DiffusionSampler:
 
 
 class DiffusionDensity:
-    """The density of what a variance-preserving model generates along its deterministic way.
+    """The density of what a model generates along its deterministic way.
 
-    The way is the probability-flow ODE from diffusion time 1, where samples are standard normal numbers, to
-    `time`. Its samples are not those of DiffusionSampler, but for a perfect model have the same distribution.
-    The density is exact up to the integration error. Each sample costs about 4 steps (4 coordinates + 1)
-    evaluations of the network.
+    The way is the probability-flow ODE from diffusion time 1 (or the last level of a discrete schedule), where
+    samples are standard normal numbers, to `time`. Its samples are not those of DiffusionSampler, but for a
+    perfect model have the same distribution. The density is exact up to the integration error. Each sample
+    costs 4 steps evaluations of scores with their divergences: of a graph transformer 4 coordinates + 1
+    scores, of a perceptron about (coordinates + 2)/2. ``DiffusionProposal`` is the same for samplers that
+    weight, and for files.
 
     Parameters
     ----------
@@ -157,7 +187,7 @@ class DiffusionDensity:
     time : float, optional
         the diffusion time at the data's end (default: the model's default)
     steps : int
-        of the integrator; 100 leave an error of about 1e-3 in log densities
+        of the integrator; 100 leave an error of about 1e-3 in log densities (float32, graph transformers)
     features : int array, shape [N,k], optional
         what a transferable network is told about each particle
     threads : int, optional

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "openmmscore/models/FastEvaluator.h"
@@ -11,21 +13,35 @@
 namespace OpenMMScore {
 
 /**
- * Independent samples of a diffusion model: noise is taken back through time, from t = 1 to the data.
+ * Independent samples of a diffusion model: noise is taken back through time, from t = 1 (or the last level
+ * of a discrete schedule) to the data.
  *
- * Every update has the form z <- a z + b score(z, t) + c xi with standard normal numbers xi. With
- * beta, m and sigma of the schedule (NoiseSchedule.h), two methods differ in a, b, c:
+ * Updates have the form z <- a z + b score(z, t) + c xi with standard normal numbers xi; those of second
+ * order evaluate a second score on the way. With beta, m and sigma of the schedule (NoiseSchedule.h), from t
+ * to the next lower time s, r = m(t)/m(s):
  *
  *     EulerMaruyama  variance-preserving schedules. Times t_k = k/(n-1), k = n-1 ... 0, dt = 1/(n-1):
  *                    a = 1 + beta dt/2, b = beta dt, c = sqrt(beta dt); noise after the last update too.
  *                    This is how published samples of such models were made (with n = 1000), and
  *                    narrows or widens a Gaussian by what TestReverseDiffusion.cpp says.
- *     Ancestral      from t to the next lower time s, with r = m(t)/m(s): a = 1/r, b = (1-r^2)/r,
- *                    c^2 = (1-r^2) sigma(s)^2/sigma(t)^2; no noise in the last update. Exact for a single
- *                    point as data. Variance-preserving: n-1 updates over the same times, the score at
- *                    t = 0 is not needed. Levels of CosineDdpm: n of them, evenly spaced, to the clean data.
+ *     Ancestral      a = 1/r, b = (1-r^2)/r, c^2 = (1-r^2) sigma(s)^2/sigma(t)^2; no noise in the last
+ * update. Exact for a single point as data. Ddim           c as of Ancestral times eta, a = 1/r, b =
+ * sigma(t)^2/r - sigma(t) sqrt(sigma(s)^2 - c^2). eta = 1 is Ancestral; eta = 0 (default) has no noise, and
+ * is the exponential integrator of first order of the probability flow. Heun           of the probability
+ * flow, in y = z/m over u = sigma/m, dy/du = -sigma score: an Euler step, then the mean of both ends' slopes.
+ * Second order, two scores an update. Exponential    of the same flow, with the slope halfway in log u
+ * (DPM-Solver-2). Second order, two scores an update; between the levels of a discrete schedule, too.
+ *     PredictorCorrector  Ancestral, and after each update but the last `correctorSteps` Langevin steps at s:
+ *                    a = 1, b = h, c = sqrt(2 h), h = 2 (signalToNoise sigma(s))^2, which is the published
+ *                    2 (signalToNoise |xi|/|score|)^2 for the expected norms of noise.
  *
- * Sources: Song et al., ICLR 2021, arXiv:2011.13456; Ho et al., NeurIPS 2020, arXiv:2006.11239, equation 7.
+ * Times: t_k for EulerMaruyama, Ancestral and PredictorCorrector; places even in (-ln m^2)^(1/5) for the
+ * others (ProbabilityFlow.h says why). n-1 updates lead to t = 0, whose score is not needed (n for
+ * EulerMaruyama). Of a discrete schedule, n evenly spaced levels, and from the lowest one to the clean data.
+ *
+ * Sources: Song et al., ICLR 2021, arXiv:2011.13456; Ho et al., NeurIPS 2020, arXiv:2006.11239, equation 7;
+ * Song, Meng and Ermon, ICLR 2021, arXiv:2010.02502; Karras et al., NeurIPS 2022, arXiv:2206.00364; Lu et
+ * al., NeurIPS 2022, arXiv:2206.00927.
  *
  * Scores of particle models do not see the centre of mass, but a > 1 would blow it up (212-fold over 1000
  * Euler steps): it is kept at the origin, which changes no internal coordinate's law.
@@ -35,25 +51,51 @@ namespace OpenMMScore {
  */
 class ReverseDiffusion {
 public:
-    enum class Method { EulerMaruyama, Ancestral };
+    enum class Method { EulerMaruyama, Ancestral, Ddim, Heun, Exponential, PredictorCorrector };
     /** Float32 with vector instructions, or the float64 definition of what that computes. */
     enum class Engine { Fast, Plain };
 
-    /** z <- positionFactor z + scoreFactor score(z, time) + noiseFactor xi */
+    /** What some methods may be told; the others do not look at it. */
+    struct Tuning {
+        /** Of Ddim, 0 to 1. */
+        double eta = 0;
+        /** Of PredictorCorrector; the default is the published one. */
+        double signalToNoise = 0.16;
+        int correctorSteps = 1;
+        /**
+         * Of discrete schedules: end at the lowest level, whose noise stays in the samples, as the program of
+         * the polynomial schedule does (its last update, from the lowest level to itself, changes nothing).
+         */
+        bool upstreamStopAtLowestLevel = false;
+    };
+
+    /**
+     * z <- positionFactor z + scoreFactor score(z, time) + noiseFactor xi, and with a second evaluation
+     * + second.scoreFactor score(y, second.time), y = second.middlePositionFactor z +
+     * second.middleScoreFactor score(z, time).
+     */
     struct Update {
+        struct Second {
+            double time, middlePositionFactor, middleScoreFactor, scoreFactor;
+        };
         double time, positionFactor, scoreFactor, noiseFactor;
+        std::optional<Second> second;
     };
 
     /**
      * @param features    shape [count, features]: of every sample; empty for a model without features
      * @param numSteps    n above; at least 2
      * @param numThreads  how many threads advance() uses; at least 1
-     * @throws Error  if the method does not fit the schedule, the model does not answer up to t = 1, an
+     * @throws Error  if the method does not fit the schedule, the model does not answer up to the start, an
      *                expert cannot be evaluated at one of the times, or an argument is out of its range
      * @throws ShapeError  if features do not fit
      */
     ReverseDiffusion(std::shared_ptr<const ScoreModel> model, std::vector<int> features, int numSteps,
-                     Method method, int numThreads, Engine engine = Engine::Fast);
+                     Method method, int numThreads, Engine engine, const Tuning& tuning);
+    ReverseDiffusion(std::shared_ptr<const ScoreModel> model, std::vector<int> features, int numSteps,
+                     Method method, int numThreads, Engine engine = Engine::Fast)
+        : ReverseDiffusion(std::move(model), std::move(features), numSteps, method, numThreads, engine,
+                           Tuning()) {}
     ~ReverseDiffusion();
 
     /** @return the method of the model's kind of schedule as published */
@@ -78,9 +120,11 @@ public:
     void replay(int update, int count, double* z, const double* noise);
 
 private:
-    void prepare(int update, int count);
+    void prepare(double t, int count);
     template <class FillNoise>
-    void updateRange(int thread, int update, int first, int count, double* z, FillNoise fillNoise);
+    void carryOut(const Update& update, int threads, int count, double* z, FillNoise fillNoise);
+    template <class Use>
+    void evaluateRange(int thread, int first, int count, const double* z, Use use);
 
     std::shared_ptr<const ScoreModel> model;
     std::vector<int> features;
@@ -93,6 +137,8 @@ private:
     FastEvaluator* fast = nullptr;
     /** Scores and noise of the molecules that each thread has in hand. */
     std::vector<std::vector<double>> buffers;
+    /** Where an update evaluates for the second time, [count, coordinates]. */
+    std::vector<double> middle;
 };
 
 } // namespace OpenMMScore

@@ -55,7 +55,9 @@ def _addSampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--samples", type=int, metavar="N", help="how many (as many as reference frames)")
     group.add_argument("--steps", type=int, default=1000, help="diffusion times visited (1000)")
     group.add_argument(
-        "--method", choices=("euler-maruyama", "ancestral"), help="as published for the schedule"
+        "--method",
+        choices=("euler-maruyama", "ancestral", "ddim", "heun", "exponential", "predictor-corrector"),
+        help="as published for the schedule",
     )
     group.add_argument(
         "--consistency",
