@@ -17,8 +17,11 @@ namespace {
 
 using Space = ModelDescription::Space;
 
-/** As many samples as are integrated together: networks are prepared for each time once for all of them. */
-constexpr std::int64_t piece = 8192;
+/** As many samples as a thread integrates together: networks are prepared for each time once for all of them.
+ */
+constexpr std::int64_t piece = 4096;
+/** Fewer samples than that are not worth another thread, which prepares the networks for itself. */
+constexpr int leastShare = 8;
 
 void checkFrame(const ModelDescription& model, Proposal::Frame frame, const std::string& origin) {
     const bool particles = model.space == Space::Particles;
@@ -51,14 +54,13 @@ public:
             }
         }
         const Settings& s = proposal.settings;
-        flow = std::make_unique<ProbabilityFlow>(proposal.model, s.features, s.time, s.numSteps, s.numThreads,
-                                                 s.engine);
+        flow = std::make_unique<ProbabilityFlow>(proposal.model, s.features, s.time, s.numSteps, 1, s.engine);
     }
     ~Loan() {
         const std::lock_guard lock(pool.mutex);
         pool.idle.push_back(std::move(flow));
     }
-    ProbabilityFlow* operator->() const { return flow.get(); }
+    ProbabilityFlow& operator*() const { return *flow; }
 
 private:
     Pool& pool;
@@ -89,11 +91,28 @@ int DiffusionProposal::getNumParticles() const {
     return settings.frame == Frame::Vector ? 0 : width / 3;
 }
 
+/** Call work(flow, first, size) for shares of `count` samples, side by side, each with a flow of its own. */
+template <class Work>
+void DiffusionProposal::inShares(std::int64_t count, Work work) const {
+    const std::int64_t atOnce = piece * settings.numThreads;
+    for (std::int64_t begin = 0; begin < count; begin += atOnce) {
+        const int size = static_cast<int>(std::min(atOnce, count - begin));
+        // Made here, because what a thread throws is lost.
+        std::vector<std::unique_ptr<Loan>> flows;
+        for (int i = 0; i < std::clamp(size / leastShare, 1, settings.numThreads); i++)
+            flows.push_back(std::make_unique<Loan>(*this));
+        shareOut(
+            settings.numThreads, size,
+            [&](int thread, int first, int share) {
+                work(**flows[static_cast<std::size_t>(thread)], begin + first, share);
+            },
+            leastShare);
+    }
+}
+
 void DiffusionProposal::sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* positions,
                                double* density) const {
-    const Loan flow(*this);
-    for (std::int64_t begin = 0; begin < count; begin += piece) {
-        const int size = static_cast<int>(std::min(piece, count - begin));
+    inShares(count, [&](ProbabilityFlow& flow, std::int64_t begin, int size) {
         double* z = positions + begin * width;
         for (int i = 0; i < size; i++) {
             double* own = z + std::size_t(i) * width;
@@ -103,34 +122,35 @@ void DiffusionProposal::sample(std::uint64_t seed, std::int64_t first, std::int6
             if (settings.frame == Frame::Centred)
                 removeMean(width, own);
         }
-        flow->generate(size, z, nullptr, 0, flow->getNumSteps());
+        flow.generate(size, z, nullptr, 0, flow.getNumSteps());
         std::for_each_n(z, std::size_t(size) * width, [&](double& x) { x *= lengthScale; });
-    }
-    logDensity(count, positions, density);
+        computeDensities(flow, size, z, density + begin);
+    });
 }
 
 void DiffusionProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
-    const Loan flow(*this);
-    const double shift = -flow->getNumDimensions() * std::log(lengthScale);
-    for (std::int64_t begin = 0; begin < count; begin += piece) {
-        const int size = static_cast<int>(std::min(piece, count - begin));
-        const double* x = positions + begin * width;
-        std::vector<double> z(x, x + std::size_t(size) * width);
-        for (int i = 0; i < size; i++) {
-            double* own = &z[std::size_t(i) * width];
-            std::for_each_n(own, width, [&](double& each) { each /= lengthScale; });
-            if (settings.frame == Frame::Centred)
-                removeMean(width, own);
-        }
-        double* result = density + begin;
-        std::fill_n(result, size, 0.0);
-        flow->absorb(size, z.data(), result, 0, flow->getNumSteps());
-        flow->addPrior(size, z.data(), result);
-        for (int i = 0; i < size; i++) {
-            const bool finite = std::all_of(x + std::size_t(i) * width, x + std::size_t(i + 1) * width,
-                                            [](double each) { return std::isfinite(each); });
-            result[i] = finite ? result[i] + shift : std::numeric_limits<double>::quiet_NaN();
-        }
+    inShares(count, [&](ProbabilityFlow& flow, std::int64_t begin, int size) {
+        computeDensities(flow, size, positions + begin * width, density + begin);
+    });
+}
+
+void DiffusionProposal::computeDensities(ProbabilityFlow& flow, int count, const double* x,
+                                         double* density) const {
+    std::vector<double> z(x, x + std::size_t(count) * width);
+    for (int i = 0; i < count; i++) {
+        double* own = &z[std::size_t(i) * width];
+        std::for_each_n(own, width, [&](double& each) { each /= lengthScale; });
+        if (settings.frame == Frame::Centred)
+            removeMean(width, own);
+    }
+    std::fill_n(density, count, 0.0);
+    flow.absorb(count, z.data(), density, 0, flow.getNumSteps());
+    flow.addPrior(count, z.data(), density);
+    const double shift = -flow.getNumDimensions() * std::log(lengthScale);
+    for (int i = 0; i < count; i++) {
+        const bool finite = std::all_of(x + std::size_t(i) * width, x + std::size_t(i + 1) * width,
+                                        [](double each) { return std::isfinite(each); });
+        density[i] = finite ? density[i] + shift : std::numeric_limits<double>::quiet_NaN();
     }
 }
 

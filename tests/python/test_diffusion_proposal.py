@@ -1,7 +1,10 @@
 """Diffusion models as proposals, as Python sees them; what their numbers must satisfy is tested in C++."""
 
 import pickle
+import re
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +14,7 @@ import openmm
 import openmmscore
 import pytest
 from conftest import document, expert, writeModel
-from openmmscore import BoltzmannSampler, BoltzmannTarget, DiffusionDensity, DiffusionProposal, loadProposal
+from openmmscore import DiffusionDensity, DiffusionProposal, MonteCarloFlowMove, loadProposal
 from sampling_targets import AnalyticTarget
 
 MODELS = Path(__file__).parents[2] / "examples" / "models"
@@ -33,7 +36,7 @@ def test_densitiesOfTheShippedModelsIntegrateToOne(name):
     proposal = DiffusionProposal(MODELS / f"mueller_brown{name}.safetensors", steps=50)
     points, cell = grid()
     assert proposal.frame == "vector" and proposal.numCoordinates == 2
-    assert np.exp(proposal.logDensity(points)).sum() * cell == pytest.approx(1, abs=2e-3)
+    assert np.exp(proposal.logDensity(points)).sum() * cell == pytest.approx(1, abs=5e-3)
 
 
 def test_densityIsThatOfDiffusionDensity(mueller):
@@ -43,22 +46,22 @@ def test_densityIsThatOfDiffusionDensity(mueller):
 
 
 def test_engineOfDoublePrecisionAgrees(mueller):
-    x, logDensity = mueller.sample(100, seed=2)
+    x, logDensity = mueller.sample(20, seed=2)
     double = DiffusionProposal(MUELLER_BROWN, steps=60, double=True)
     np.testing.assert_allclose(double.logDensity(x), logDensity, atol=2e-3)
-    np.testing.assert_allclose(double.sample(100, seed=2)[0], x, atol=1e-3)
+    np.testing.assert_allclose(double.sample(20, seed=2)[0], x, atol=1e-3)
 
 
 def test_samplesAndDensityAgreeInHistograms(mueller):
-    x, _ = mueller.sample(4000, seed=1)
+    x, _ = mueller.sample(2000, seed=1)
     edges = np.array([-2.2, -0.9, 0.0, 1.7])
-    points, cell = grid(120)
+    points, cell = grid(70)
     density = np.exp(mueller.logDensity(points)) * cell
     for low, high in zip(edges, edges[1:], strict=False):
         share = density[(points[:, 0] >= low) & (points[:, 0] < high)].sum()
         found = np.mean((x[:, 0] >= low) & (x[:, 0] < high))
         # The grid's edges are up to half a cell off.
-        assert found == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / len(x)) + 0.01)
+        assert found == pytest.approx(share, abs=5 * np.sqrt(share * (1 - share) / len(x)) + 0.02)
 
 
 def test_samplesAreAFunctionOfSeedAndNumber(mueller):
@@ -141,15 +144,52 @@ class MuellerTarget(AnalyticTarget):
 def test_reweightingGivesTheTargetsMean(mueller):
     from openmmscore.sampling import Weights
 
-    x, logDensity = mueller.sample(3000, seed=9)
+    x, logDensity = mueller.sample(2000, seed=9)
     energy, _, status = MuellerTarget().energiesAndForces(x)
     weights = Weights(-energy - logDensity, status)
-    points, cell = grid(150)
+    points, cell = grid(100)
     mass = np.exp(-MuellerTarget().energiesAndForces(points)[0]) * cell
     found = weights.average(x[:, 0])
     assert abs(found[0] - (mass * points[:, 0]).sum() / mass.sum()) < 5 * found[1]
     logZ = weights.logNormalization()
     assert abs(logZ.value - np.log(mass.sum())) < 5 * logZ.error + 1e-3
+
+
+def test_movesInsideASimulation():
+    """The three particles of examples/reweight_diffusion.py, whose model leaves 87 % effective samples."""
+    system = openmm.System()
+    springs = openmm.HarmonicBondForce()
+    for _ in range(3):
+        system.addParticle(40.0)
+    for bond in ((0, 1, 0.30, 1500.0), (1, 2, 0.35, 1000.0), (0, 2, 0.40, 800.0)):
+        springs.addBond(*bond)
+    system.addForce(springs)
+    move = MonteCarloFlowMove(DiffusionProposal(MODELS / "triangle.safetensors", steps=12), 300.0, 1)
+    move.addMolecule([0, 1, 2])
+    move.setRandomNumberSeed(3)
+    system.addForce(move)
+    integrator = openmm.LangevinMiddleIntegrator(300.0, 1.0, 0.002)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions([[0, 0, 0], [0.3, 0, 0], [0.1, 0.35, 0]])
+    integrator.step(40)
+    assert move.getNumAttempted(context) == 40 and move.getNumInvalid(context) == 0
+    assert 0.6 < move.getNumAccepted(context) / 40 <= 1
+
+
+def test_exampleAgreesWithQuadrature():
+    example = MODELS.parent / "reweight_diffusion.py"
+    result = subprocess.run(
+        [sys.executable, str(example), "--samples", "300", "--steps", "20"],
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert result.returncode == 0, result.stderr + result.stdout
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith(("r0", "r1", "log Z"))]
+    deviations = [float(row[-1]) for row in rows]
+    assert len(deviations) == 4 and np.abs(deviations).max() < 5
+    effective = re.search(r"effective sample size +([\d.]+)", result.stdout)
+    assert float(effective.group(1)) > 200
 
 
 def test_ctrl_c_endsSampling(vectorPath, heedingInterrupts):

@@ -73,6 +73,9 @@ public:
 
 private:
     class Loan;
+    template <class Work>
+    void inShares(std::int64_t count, Work work) const;
+    void computeDensities(ProbabilityFlow& flow, int count, const double* positions, double* density) const;
 
     std::shared_ptr<const ScoreModel> model;
     Settings settings;
