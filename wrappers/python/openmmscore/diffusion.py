@@ -175,10 +175,10 @@ class DiffusionDensity:
     """The density of what a model generates along its deterministic way.
 
     The way is the probability-flow ODE from diffusion time 1 (or the last level of a discrete schedule),
-    where samples are standard normal numbers, to `time`. Its samples are not those of DiffusionSampler, but for a
-    perfect model have the same distribution. The density is exact up to the integration error. Each sample
-    costs 4 steps evaluations of scores with their divergences: of a graph transformer 4 coordinates + 1
-    scores, of a perceptron about (coordinates + 2)/2. ``DiffusionProposal`` is the same for samplers that
+    where samples are standard normal numbers, to `time`. Its samples are not those of DiffusionSampler, but
+    for a perfect model have the same distribution. The density is exact up to the integration error. Each
+    sample costs 4 steps evaluations of scores with their divergences: of a graph transformer 4 coordinates +
+    1 scores, of a perceptron about (coordinates + 2)/2. ``DiffusionProposal`` is the same for samplers that
     weight, and for files.
 
     Parameters
