@@ -34,6 +34,31 @@ SplineValue SplineBin::inverse(double at) const {
     return {found, -forward(found).logSlope};
 }
 
+SplineBin::Gradient SplineBin::differentiate(double at, double byValue, double byLogSlope) const {
+    // The quantities of forward(), then backwards through them.
+    const double xi = (at - x) / width, rest = 1 - xi, slope = height / width;
+    const double middle = firstSlope + lastSlope - 2 * slope, product = xi * rest, bend = rest - xi;
+    const double denominator = slope + middle * product;
+    const double numerator = slope * xi * xi + firstSlope * product;
+    const double rise = lastSlope * xi * xi + 2 * slope * product + firstSlope * rest * rest;
+    const double byNumerator = byValue * height / denominator;
+    const double byDenominator = -(byNumerator * numerator + 2 * byLogSlope) / denominator;
+    const double byRise = byLogSlope / rise, byMiddle = byDenominator * product;
+    const double bySlope =
+        2 * byLogSlope / slope + byRise * 2 * product + byNumerator * xi * xi + byDenominator - 2 * byMiddle;
+    const double byXi = byRise * 2 * (lastSlope * xi + slope * bend - firstSlope * rest) +
+                        byNumerator * (2 * slope * xi + firstSlope * bend) + byDenominator * middle * bend;
+    Gradient gradient{};
+    gradient.at = byXi / width;
+    gradient.x = -gradient.at;
+    gradient.width = -(bySlope * slope + byXi * xi) / width;
+    gradient.y = byValue;
+    gradient.height = byValue * numerator / denominator + bySlope / width;
+    gradient.firstSlope = byRise * rest * rest + byNumerator * product + byMiddle;
+    gradient.lastSlope = byRise * xi * xi + byMiddle;
+    return gradient;
+}
+
 RationalQuadraticSpline::RationalQuadraticSpline(const SplineFlowDescription& description,
                                                  SplineFlowDescription::Kind kind)
     : kind(kind), softClip(description.knots == SplineFlowDescription::Knots::SoftClip),
@@ -57,23 +82,26 @@ double RationalQuadraticSpline::exponentiate(const double* numbers, double* part
     return sum;
 }
 
-double RationalQuadraticSpline::getSlope(const double* numbers, int k) const {
-    const double* slopes = numbers + 2 * bins;
-    if (softClip || kind == SplineFlowDescription::Kind::Real) {
-        if (k == 0 || k == bins)
-            return 1;
-        k--;
-    }
-    else if (kind == SplineFlowDescription::Kind::Circular && k == bins)
-        k = 0;
-    return softClip ? std::exp(clip(slopes[k], 1)) : slopeMinimum + softplus(slopes[k] + slopeOffset);
+int RationalQuadraticSpline::getSlopeIndex(int k) const {
+    if (softClip || kind == SplineFlowDescription::Kind::Real)
+        return k == 0 || k == bins ? -1 : 2 * bins + k - 1;
+    return 2 * bins + (kind == SplineFlowDescription::Kind::Circular && k == bins ? 0 : k);
 }
 
-SplineBin RationalQuadraticSpline::findBin(const double* numbers, bool byHeight, double at) const {
+double RationalQuadraticSpline::getSlope(const double* numbers, int k) const {
+    const int index = getSlopeIndex(k);
+    if (index < 0)
+        return 1;
+    return softClip ? std::exp(clip(numbers[index], 1))
+                    : slopeMinimum + softplus(numbers[index] + slopeOffset);
+}
+
+SplineBin RationalQuadraticSpline::findBin(const double* numbers, bool byHeight, double at,
+                                           int& found) const {
     SplineBin bin{};
     double parts[SplineFlowDescription::maxBins];
     // First along the axis on which the point is known, then as far along the other.
-    int found = bins - 1;
+    found = bins - 1;
     for (bool height : {byHeight, !byHeight}) {
         const double sum = exponentiate(numbers + (height ? bins : 0), parts);
         const double minimum = minima[height], share = (1 - minimum * bins) / sum;
@@ -98,13 +126,60 @@ SplineBin RationalQuadraticSpline::findBin(const double* numbers, bool byHeight,
 SplineValue RationalQuadraticSpline::forward(const double* numbers, double x) const {
     if (!(std::abs(x) <= bound))
         return {x, 0};
-    return findBin(numbers, false, x).forward(x);
+    int bin;
+    return findBin(numbers, false, x, bin).forward(x);
 }
 
 SplineValue RationalQuadraticSpline::inverse(const double* numbers, double y) const {
     if (!(std::abs(y) <= bound))
         return {y, 0};
-    return findBin(numbers, true, y).inverse(y);
+    int bin;
+    return findBin(numbers, true, y, bin).inverse(y);
+}
+
+void RationalQuadraticSpline::differentiateKnots(const double* numbers, double minimum, int bin, double byLow,
+                                                 double byLength, double* byNumbers) const {
+    // low = B (2 F_bin - 1) with F the running sum of shares, high alike, but fixed at the interval's end.
+    const double byHigh = bin == bins - 1 ? 0 : byLength;
+    const double before = 2 * bound * (byLow - byLength + byHigh), own = 2 * bound * byHigh;
+    double parts[SplineFlowDescription::maxBins];
+    const double sum = exponentiate(numbers, parts), share = (1 - minimum * bins) / sum;
+    double mean = 0;
+    for (int k = 0; k <= bin; k++)
+        mean += parts[k] / sum * (k < bin ? before : own);
+    for (int k = 0; k < bins; k++) {
+        const double byShare = k < bin ? before : k == bin ? own : 0;
+        byNumbers[k] = share * parts[k] * (byShare - mean);
+        if (softClip) {
+            const double damping = 1 + 2 * clipFactor * std::abs(numbers[k]);
+            byNumbers[k] /= damping * damping;
+        }
+    }
+}
+
+void RationalQuadraticSpline::addSlope(const double* numbers, int k, double bySlope,
+                                       double* byNumbers) const {
+    const int index = getSlopeIndex(k);
+    if (index < 0)
+        return;
+    const double damping = 1 + clipFactor * std::abs(numbers[index]);
+    byNumbers[index] += bySlope * (softClip ? std::exp(clip(numbers[index], 1)) / (damping * damping)
+                                            : 1 / (1 + std::exp(-numbers[index] - slopeOffset)));
+}
+
+double RationalQuadraticSpline::differentiate(const double* numbers, double x, double byValue,
+                                              double byLogSlope, double* byNumbers) const {
+    std::fill_n(byNumbers, numNumbers, 0.0);
+    if (!(std::abs(x) <= bound))
+        return byValue;
+    int bin;
+    const SplineBin own = findBin(numbers, false, x, bin);
+    const SplineBin::Gradient gradient = own.differentiate(x, byValue, byLogSlope);
+    differentiateKnots(numbers, minima[0], bin, gradient.x, gradient.width, byNumbers);
+    differentiateKnots(numbers + bins, minima[1], bin, gradient.y, gradient.height, byNumbers + bins);
+    addSlope(numbers, bin, gradient.firstSlope, byNumbers);
+    addSlope(numbers, bin + 1, gradient.lastSlope, byNumbers);
+    return gradient.at;
 }
 
 } // namespace OpenMMScore

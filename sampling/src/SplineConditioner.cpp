@@ -33,6 +33,16 @@ std::vector<int> spreadDegrees(const std::vector<int>& from, const std::vector<d
     return to;
 }
 
+/** @return x -> W^T x for a matrix W [out, in] */
+PackedLayer transposed(int out, int in, const double* weight) {
+    const auto rows = static_cast<std::size_t>(out), columns = static_cast<std::size_t>(in);
+    std::vector<double> turned(rows * columns);
+    for (std::size_t o = 0; o < rows; o++)
+        for (std::size_t i = 0; i < columns; i++)
+            turned[i * rows + o] = weight[o * columns + i];
+    return {in, out, turned.data(), std::vector<double>(columns, 0.0).data()};
+}
+
 } // namespace
 
 SplineConditioner::SplineConditioner(const Description& description, std::size_t l,
@@ -55,10 +65,13 @@ SplineConditioner::SplineConditioner(const Description& description, std::size_t
         const std::string name = linearName(l, j);
         linears.emplace_back(layer.hidden[j], width, find(tensors, name + ".weight").data(),
                              find(tensors, name + ".bias").data());
+        linearsBack.push_back(transposed(layer.hidden[j], width, find(tensors, name + ".weight").data()));
         width = layer.hidden[j];
     }
     const double* weight = find(tensors, linearName(l, numHidden) + ".weight").data();
     const double* bias = find(tensors, linearName(l, numHidden) + ".bias").data();
+    numNumbers = static_cast<std::size_t>(description.countOutputs(l));
+    outputsBack = transposed(static_cast<int>(numNumbers), width, weight);
     for (int i : layer.transformed) {
         const int count = description.countKnotNumbers(description.getKind(i));
         outputs.emplace_back(count, width, weight, bias);
@@ -102,15 +115,18 @@ void SplineConditioner::checkOrder(const Description& description, std::size_t l
 }
 
 void SplineConditioner::reserve(std::size_t rows, Workspace& w) const {
-    const auto grow = [rows](std::vector<double>& values, std::size_t size) {
-        values.resize(std::max(values.size(), rows * size));
+    const auto grow = [rows](std::vector<double>& values, int size) {
+        values.resize(std::max(values.size(), rows * static_cast<std::size_t>(size)));
     };
-    grow(w.input, static_cast<std::size_t>(numInputs));
-    for (const PackedLayer& linear : linears)
-        for (std::vector<double>* values : {&w.hidden, &w.first, &w.second})
-            grow(*values, static_cast<std::size_t>(linear.getNumOutputs()));
+    grow(w.input, numInputs);
+    for (std::vector<std::vector<double>>* values : {&w.before, &w.after})
+        values->resize(std::max(values->size(), linears.size()));
+    for (std::size_t j = 0; j < linears.size(); j++) {
+        grow(w.before[j], linears[j].getNumOutputs());
+        grow(w.after[j], linears[j].getNumOutputs());
+    }
     for (const PackedLayer& output : outputs)
-        grow(w.numbers, static_cast<std::size_t>(output.getNumOutputs()));
+        grow(w.numbers, output.getNumOutputs());
 }
 
 void SplineConditioner::applyActivation(int rows, int count, const double* x, double* y) const {
@@ -135,38 +151,29 @@ void SplineConditioner::computeHidden(int rows, const double* v, Workspace& w) c
             if (each.angle)
                 *input++ = std::sin(value);
         }
-    if (linears.empty())
-        return;
-    // The result is kept in w.hidden, rows padded as the products write them.
-    multiplyBlock(rows, w.input.data(), numInputs, linears[0], w.hidden.data(), linears[0].getNumOutputs());
-    if (residual) {
-        const int step = linears[0].getNumOutputs();
-        for (std::size_t j = 1; j < linears.size(); j += 2) {
-            applyActivation(rows, step, w.hidden.data(), w.first.data());
-            multiplyBlock(rows, w.first.data(), step, linears[j], w.second.data(), step);
-            applyActivation(rows, step, w.second.data(), w.second.data());
-            multiplyBlock(rows, w.second.data(), step, linears[j + 1], w.first.data(), step);
+    const double* x = w.input.data();
+    int step = numInputs;
+    for (std::size_t j = 0; j < linears.size(); j++) {
+        double* before = w.before[j].data();
+        multiplyBlock(rows, x, step, linears[j], before, linears[j].getNumOutputs());
+        step = linears[j].getNumOutputs();
+        if (residual && j > 0 && j % 2 == 0)
             for (int i = 0; i < rows * step; i++)
-                w.hidden[static_cast<std::size_t>(i)] += w.first[static_cast<std::size_t>(i)];
-        }
-        return;
-    }
-    applyActivation(rows, linears[0].getNumOutputs(), w.hidden.data(), w.hidden.data());
-    for (std::size_t j = 1; j < linears.size(); j++) {
-        std::swap(w.hidden, w.first);
-        multiplyBlock(rows, w.first.data(), linears[j - 1].getNumOutputs(), linears[j], w.hidden.data(),
-                      linears[j].getNumOutputs());
-        applyActivation(rows, linears[j].getNumOutputs(), w.hidden.data(), w.hidden.data());
+                before[i] += w.before[j - 2][static_cast<std::size_t>(i)];
+        // Nothing follows the last sum of a residual network but the outputs.
+        if (!residual || j + 1 < linears.size())
+            applyActivation(rows, step, before, w.after[j].data());
+        x = w.after[j].data();
     }
 }
 
 const double* SplineConditioner::computeNumbers(int rows, std::size_t p, Workspace& w,
                                                 std::size_t& step) const {
-    const bool direct = linears.empty();
+    const double* x =
+        linears.empty() ? w.input.data() : (residual ? w.before : w.after)[linears.size() - 1].data();
     step = static_cast<std::size_t>(outputs[p].getNumOutputs());
-    multiplyBlock(rows, direct ? w.input.data() : w.hidden.data(),
-                  direct ? numInputs : linears.back().getNumOutputs(), outputs[p], w.numbers.data(),
-                  static_cast<std::ptrdiff_t>(step));
+    multiplyBlock(rows, x, linears.empty() ? numInputs : linears.back().getNumOutputs(), outputs[p],
+                  w.numbers.data(), static_cast<std::ptrdiff_t>(step));
     return w.numbers.data();
 }
 

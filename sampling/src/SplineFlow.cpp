@@ -253,6 +253,70 @@ void SplineFlow::logDensity(std::int64_t count, const double* y, double* density
     }
 }
 
+void SplineFlow::passGradient(const Layer& layer, int rows, const double* v, double* gradient,
+                              Workspace& workspace) const {
+    SplineConditioner::Workspace& w = workspace.conditioner;
+    layer.conditioner.computeHidden(rows, v, w);
+    w.byNumbers.resize(static_cast<std::size_t>(rows) * layer.conditioner.countNumbers());
+    double* byNumbers = w.byNumbers.data();
+    for (std::size_t p = 0; p < layer.transformed.size(); p++) {
+        const std::size_t i = layer.transformed[p];
+        std::size_t step;
+        const double* numbers = layer.conditioner.computeNumbers(rows, p, w, step);
+        for (int r = 0; r < rows; r++, numbers += step) {
+            const std::size_t at = static_cast<std::size_t>(r) * kinds.size() + i;
+            const double x = kinds[i] == Kind::Circular ? wrap(v[at] - layer.shift[p]) : v[at];
+            gradient[at] = layer.splines[p].differentiate(numbers, x, gradient[at], 1,
+                                                          byNumbers + static_cast<std::size_t>(r) *
+                                                                          layer.conditioner.countNumbers());
+        }
+        byNumbers += layer.splines[p].countNumbers();
+    }
+    layer.conditioner.addGradient(rows, w, gradient);
+}
+
+void SplineFlow::blockGradient(int rows, const std::vector<double>& stages, double* gradient,
+                               Workspace& workspace) const {
+    const std::size_t d = kinds.size(), size = static_cast<std::size_t>(rows) * d;
+    const double* last = stages.data() + layers.size() * size;
+    for (std::size_t k = 0; k < size; k++) {
+        const std::size_t i = k % d;
+        gradient[k] =
+            kinds[i] == Kind::Real ? -(last[k] - baseLocation[i]) / (baseScale[i] * baseScale[i]) : 0;
+    }
+    for (std::size_t l = layers.size(); l-- > 0;)
+        passGradient(layers[l], rows, stages.data() + l * size, gradient, workspace);
+    for (std::size_t k = 0; k < size; k++)
+        gradient[k] /= scale[k % d];
+}
+
+void SplineFlow::logDensityGradient(std::int64_t count, const double* y, double* gradient) const {
+    Workspace workspace = makeWorkspace(count);
+    const std::size_t d = kinds.size();
+    std::vector<double> stages;
+    for (std::int64_t r = 0; r < count; r += blockRows) {
+        const int rows = static_cast<int>(std::min<std::int64_t>(blockRows, count - r));
+        const std::size_t size = static_cast<std::size_t>(rows) * d;
+        stages.resize((layers.size() + 1) * size);
+        std::copy_n(y + r * description.dimension, size, stages.begin());
+        std::fill_n(workspace.logDet.begin(), rows, 0.0);
+        normalize(rows, stages.data());
+        for (std::size_t l = 0; l < layers.size(); l++) {
+            double* own = stages.data() + l * size;
+            std::copy_n(own, size, own + size);
+            passForward(layers[l], rows, own + size, workspace.logDet.data(), workspace);
+        }
+        double* result = gradient + r * description.dimension;
+        blockGradient(rows, stages, result, workspace);
+        for (std::size_t k = 0; k < static_cast<std::size_t>(rows); k++) {
+            const double* last = stages.data() + layers.size() * size + k * d;
+            if (!std::isfinite(workspace.logDet[k] + logBase(last)) ||
+                !allFinite(y + (r + static_cast<std::int64_t>(k)) * description.dimension, d))
+                std::fill_n(result + k * d, d, std::numeric_limits<double>::quiet_NaN());
+        }
+    }
+}
+
 void SplineFlow::sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* y,
                         double* density) const {
     Workspace workspace = makeWorkspace(count);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "InternalGradient.h"
 #include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/Error.h"
 
@@ -95,6 +96,25 @@ void SplineFlowProposal::logDensity(std::int64_t count, const double* positions,
         flow.logDensity(size, y.data(), density + at);
         for (std::int64_t i = 0; i < size; i++)
             density[at + i] -= logJacobian[i];
+    });
+}
+
+void SplineFlowProposal::logDensityGradient(std::int64_t count, const double* positions,
+                                            double* gradient) const {
+    const std::int64_t d = flow.getDimension(), width = getNumCoordinates();
+    std::vector<double> y(static_cast<std::size_t>(std::min(count, chunkSize) * d)), byY(y.size());
+    double logJacobian[chunkSize];
+    forChunks(count, [&](std::int64_t at, std::int64_t size) {
+        toFlow(size, positions + at * width, y.data(), logJacobian);
+        flow.logDensityGradient(size, y.data(), byY.data());
+        for (std::int64_t i = 0; i < size; i++) {
+            double* own = byY.data() + i * d;
+            if (internal)
+                toPositionGradient(*internal, positions + (at + i) * width, y.data() + i * d, own,
+                                   gradient + (at + i) * width);
+            else
+                coordinates.toPositions(own, gradient + (at + i) * width);
+        }
     });
 }
 

@@ -108,6 +108,28 @@ TEST_P(SplineTest, SlopesHaveTheirMinimum) {
     EXPECT_NEAR(std::exp(spline.forward(own.data(), knot).logSlope), 1e-3, 1e-9);
 }
 
+TEST_P(SplineTest, GradientIsThatOfValueAndSlope) {
+    const std::vector<double> own = numbers(1.5);
+    const auto sum = [&](const std::vector<double>& n, double x) {
+        const SplineValue there = spline.forward(n.data(), x);
+        return 0.7 * there.value - 1.3 * there.logSlope;
+    };
+    std::vector<double> gradient(own.size());
+    for (double at : {-0.93, -0.41, 0.13, 0.55, 0.97}) {
+        const double x = at * bound, h = 1e-6;
+        const double byX = spline.differentiate(own.data(), x, 0.7, -1.3, gradient.data());
+        EXPECT_NEAR(byX, (sum(own, x + h) - sum(own, x - h)) / (2 * h), 1e-6 * (1 + std::abs(byX)));
+        for (std::size_t i = 0; i < own.size(); i++) {
+            std::vector<double> above = own, below = own;
+            above[i] += h;
+            below[i] -= h;
+            EXPECT_NEAR(gradient[i], (sum(above, x) - sum(below, x)) / (2 * h), 1e-7) << i;
+        }
+    }
+    EXPECT_EQ(spline.differentiate(own.data(), 2 * bound, 0.7, -1.3, gradient.data()), 0.7);
+    EXPECT_EQ(gradient, std::vector<double>(own.size(), 0.0));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Kinds, SplineTest,
     ::testing::Values(Case{Kind::Real, Knots::Softplus, 8}, Case{Kind::Circular, Knots::Softplus, 5},

@@ -28,6 +28,14 @@ struct SplineBin {
     SplineValue forward(double at) const;
     /** @return the X at which Y is `at`, which lies within the bin, and log dX/dY */
     SplineValue inverse(double at) const;
+
+    /** A number for the point, and for each of the six that make a bin. */
+    struct Gradient {
+        double at;
+        double x, width, y, height, firstSlope, lastSlope;
+    };
+    /** @return the gradient of byValue * value + byLogSlope * logSlope, of forward(at) */
+    Gradient differentiate(double at, double byValue, double byLogSlope) const;
 };
 
 /**
@@ -46,16 +54,29 @@ public:
     double getBound() const { return bound; }
     SplineValue forward(const double* numbers, double x) const;
     SplineValue inverse(const double* numbers, double y) const;
+    /**
+     * Differentiate byValue * value + byLogSlope * logSlope, of forward().
+     *
+     * @param byNumbers  written: [countNumbers()]
+     * @return the derivative with respect to x
+     */
+    double differentiate(const double* numbers, double x, double byValue, double byLogSlope,
+                         double* byNumbers) const;
 
 private:
     double clip(double number, double factor) const;
     /** @param parts  written: [K], whose shares of their sum are what widths or heights are made of. @return
      * it */
     double exponentiate(const double* numbers, double* parts) const;
-    /** @return slope of knot k, 0 ... K */
+    /** @return where slope k, 0 ... K, is among the numbers; -1 if it is fixed */
+    int getSlopeIndex(int k) const;
     double getSlope(const double* numbers, int k) const;
     /** @return the bin in which a point lies, whose x or, if byHeight, y is known */
-    SplineBin findBin(const double* numbers, bool byHeight, double at) const;
+    SplineBin findBin(const double* numbers, bool byHeight, double at, int& found) const;
+    /** Turn derivatives by a bin's ends on one axis into those by the numbers of that axis. */
+    void differentiateKnots(const double* numbers, double minimum, int bin, double byLow, double byLength,
+                            double* byNumbers) const;
+    void addSlope(const double* numbers, int k, double bySlope, double* byNumbers) const;
 
     SplineFlowDescription::Kind kind;
     bool softClip;

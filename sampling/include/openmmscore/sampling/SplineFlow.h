@@ -54,6 +54,12 @@ public:
      */
     void logDensity(std::int64_t count, const double* y, double* logDensity) const;
     /**
+     * @param y         [count, d]
+     * @param gradient  written: [count, d], derivative of the log density with respect to y; NaN where the
+     *                  density is zero or NaN. At a knot, where the density has a kink, that of one side
+     */
+    void logDensityGradient(std::int64_t count, const double* y, double* gradient) const;
+    /**
      * Draw samples first ... first+count-1 of the sequence that the seed names, as Proposal::sample() does.
      *
      * @param y           written: [count, d]
@@ -78,6 +84,12 @@ private:
                    Workspace& workspace) const;
     void blockToBase(int rows, const double* y, double* z, double* logDet, Workspace& workspace) const;
     void blockFromBase(int rows, const double* z, double* y, double* logDet, Workspace& workspace) const;
+    /** The gradient of a block whose values before every layer lie in stages, [layers + 1, rows, d]. */
+    void blockGradient(int rows, const std::vector<double>& stages, double* gradient,
+                       Workspace& workspace) const;
+    /** One layer of that: gradient by what it gives into gradient by what it gets, [rows, d], in place. */
+    void passGradient(const Layer& layer, int rows, const double* v, double* gradient,
+                      Workspace& workspace) const;
     /** @return log base(z) */
     double logBase(const double* z) const;
 

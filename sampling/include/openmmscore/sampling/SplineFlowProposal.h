@@ -44,11 +44,14 @@ public:
     Frame getFrame() const override { return coordinates.getFrame(); }
     int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "spline-flow"; }
+    bool hasGradient() const override { return true; }
     int getBaseDimension() const override { return flow.getDimension(); }
     const SplineFlow& getFlow() const { return flow; }
     void sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* positions,
                 double* logDensity) const override;
     void logDensity(std::int64_t count, const double* positions, double* logDensity) const override;
+    /** By SplineFlow::logDensityGradient() and the chain rule; NaN where the density is zero or NaN. */
+    void logDensityGradient(std::int64_t count, const double* positions, double* gradient) const override;
     void toBase(std::int64_t count, const double* positions, double* z, double* logDet) const override;
     /** Molecules of internal coordinates come oriented as FlowCoordinates::toPositions() does. */
     void fromBase(std::int64_t count, const double* z, double* positions, double* logDet) const override;
