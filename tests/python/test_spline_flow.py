@@ -109,6 +109,7 @@ def test_whatIsNotFiniteHasNoDensity(example):
 
 
 def test_gradientIsThatOfTheDensity(example):
+    assert example[1].hasGradient
     properties.checkGradient(example[1])
 
 
