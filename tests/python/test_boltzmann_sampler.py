@@ -201,7 +201,10 @@ class Centred(NormalProposal):
         ({"chunkSize": 2.5}, "chunkSize must be an integer"),
         ({"centreOfMass": -1}, "centreOfMass must be a positive length"),
         ({"centreOfMass": 1 * unit.kelvin}, "centreOfMass must be a positive length"),
-        ({"proposal": Centred(), "centreOfMass": 0.1}, "centred configurations, so centreOfMass"),
+        (
+            {"proposal": Centred(), "centreOfMass": 0.1},
+            "absolute positions, this one's frame is 'centred'",
+        ),
     ],
 )
 def test_whatDoesNotFitIsRefused(arguments, sentence):

@@ -108,7 +108,7 @@ def test_freeMoleculesNeedACentreOfMass(freeMolecule):
     centred = draw(normal(variance, 3, frame="centred"), target)
     assert centred.summary().effectiveSampleSize == pytest.approx(2000, rel=1e-9)
     assert centred.summary().logNormalization.value == pytest.approx(logZ, abs=1e-9)
-    with pytest.raises(openmm.OpenMMException, match="centred configurations, so centreOfMass"):
+    with pytest.raises(openmm.OpenMMException, match="centreOfMass is for proposals of absolute positions"):
         BoltzmannSampler(normal(variance, 3, frame="centred"), target, centreOfMass=0.1)
 
 

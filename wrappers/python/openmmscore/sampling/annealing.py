@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedCount, checkedLength, checkedSeed
+from ._arrays import checkedCount, checkedSeed
 from .annealed import AnnealedSamples, History, readRun, writeRun
 from .annealingmoves import Move, mala, takeMove
 from .annealingpath import Path, Walkers, allLost, effectiveFraction, logMean, nextStep, normalised
+from .frames import centroidWidth
 from .resampling import resample
 
 _SCHEMES = ("systematic", "stratified", "residual", "multinomial")
@@ -103,10 +104,6 @@ class AnnealedSampler:
         counts = [getattr(part, "numParticles", None) for part in (proposal, target)]
         if None not in counts and counts[0] != counts[1]:
             raise _wrong(f"the proposal has {counts[0]} particles, the target's System {counts[1]}")
-        if centreOfMass is not None and getattr(proposal, "frame", "absolute") == "centred":
-            raise _wrong(
-                "centreOfMass is for proposals of absolute positions, this one is centred; leave it out"
-            )
         if not 0 < stepQuality < 1:
             raise _wrong(f"stepQuality must lie between 0 and 1, got {stepQuality}")
         if not 0 <= threshold <= 1:
@@ -122,9 +119,7 @@ class AnnealedSampler:
         self.movesPerLevel = checkedCount(movesPerLevel, "AnnealedSampler: movesPerLevel")
         self.resampling = resampling
         self.resampleBeforeMove = bool(resampleBeforeMove)
-        self.centreOfMass = None
-        if centreOfMass is not None:
-            self.centreOfMass = checkedLength(centreOfMass, "AnnealedSampler: centreOfMass")
+        self.centreOfMass = centroidWidth(proposal, centreOfMass, "AnnealedSampler")
         self.chunkSize = checkedCount(chunkSize, "AnnealedSampler: chunkSize")
 
     def run(

@@ -70,7 +70,7 @@ class Path:
     def __init__(self, proposal: Any, target: Any, centreOfMass: float | None, chunkSize: int):
         self.proposal, self.target = proposal, target
         self.sigma, self.chunkSize = centreOfMass, chunkSize
-        self.centred = str(getattr(proposal, "frame", "absolute")) == "centred"
+        self.centred = getattr(proposal, "frame", "absolute") == "centred"
         #: How many positions the target was asked about, and how many of each status came back.
         self.counts = np.zeros(len(STATUS_NAMES), dtype=np.int64)
 

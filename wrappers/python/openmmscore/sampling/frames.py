@@ -78,6 +78,25 @@ def centroidLogDensityGradient(positions: ArrayLike, sigma: Any) -> np.ndarray:
     return np.broadcast_to(gradient, frames.shape).copy()
 
 
+def centroidWidth(proposal: Any, centreOfMass: Any, who: str) -> float | None:
+    """Return the width in nm of the centroids that a sampler's target has, None for none.
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if it is no length, or the proposal does not draw absolute positions; the sentence begins with ``who``
+    """
+    if centreOfMass is None:
+        return None
+    frame = getattr(proposal, "frame", "absolute")
+    if frame != "absolute":
+        raise openmm.OpenMMException(
+            f"{who}: centreOfMass is for proposals of absolute positions, this one's frame is {frame!r}; "
+            "leave it out"
+        )
+    return checkedLength(centreOfMass, f"{who}: centreOfMass")
+
+
 class Chirality:
     """Which configurations of a molecule have the right handedness.
 

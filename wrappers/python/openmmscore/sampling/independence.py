@@ -10,8 +10,8 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
-from ._arrays import checkedCount, checkedLength
-from .frames import centroidLogDensity
+from ._arrays import checkedCount
+from .frames import centroidLogDensity, centroidWidth
 
 # Uniform numbers are drawn in blocks, number i being a function of (seed, i) alone.
 _BLOCK = 1024
@@ -151,13 +151,7 @@ class IndependenceSampler:
             raise _wrong(f"the target has no method reducedEnergies(positions): {target!r:.60}")
         if not callable(getattr(proposal, "sample", None)):
             raise _wrong(f"the proposal has no method sample(n, seed, first): {proposal!r:.60}")
-        if centreOfMass is not None and getattr(proposal, "frame", "absolute") == "centred":
-            raise _wrong(
-                "a proposal of centred configurations has no centre to place; leave out centreOfMass"
-            )
-        self._sigma = None
-        if centreOfMass is not None:
-            self._sigma = checkedLength(centreOfMass, "IndependenceSampler: centreOfMass")
+        self._sigma = centroidWidth(proposal, centreOfMass, "IndependenceSampler")
         self.chunkSize = checkedCount(chunkSize, "IndependenceSampler: chunkSize")
 
     def sample(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedCount, checkedLength
+from ._arrays import checkedCount
 from .drawing import STATUS_NAMES, Recipe, fingerprint, platformOf, temperatureOf, warnOfFailure
 from .fanout import drawOnWorkers
+from .frames import centroidWidth
 from .samplefile import SampleWriter, readHeader
 from .samples import WeightedSamples
 
@@ -73,7 +74,8 @@ class BoltzmannSampler:
         chunkSize: int = 1024,
         precision: str = "double",
     ):
-        _checkParts(proposal, target, centreOfMass)
+        _checkParts(proposal, target)
+        sigma = centroidWidth(proposal, centreOfMass, "BoltzmannSampler")
         if chiralityPolicy not in ("reject", "mirror"):
             raise openmm.OpenMMException(
                 f"BoltzmannSampler: chiralityPolicy must be 'reject' or 'mirror', got {chiralityPolicy!r:.40}"
@@ -82,9 +84,6 @@ class BoltzmannSampler:
             raise openmm.OpenMMException(
                 f"BoltzmannSampler: precision must be 'double' or 'single', got {precision!r:.40}"
             )
-        sigma = None
-        if centreOfMass is not None:
-            sigma = checkedLength(centreOfMass, "BoltzmannSampler: centreOfMass")
         self.chunkSize = checkedCount(chunkSize, "BoltzmannSampler: chunkSize")
         self._recipe = Recipe(
             proposal, target, chirality, chiralityPolicy == "mirror", sigma, _POSITION_TYPES[precision]
@@ -224,7 +223,7 @@ class BoltzmannSampler:
         return settings
 
 
-def _checkParts(proposal: Any, target: Any, centreOfMass: Any) -> None:
+def _checkParts(proposal: Any, target: Any) -> None:
     """Refuse parts that do not fit together."""
     if not getattr(proposal, "hasDensity", True) or not hasattr(proposal, "logDensity"):
         raise openmm.OpenMMException(
@@ -235,8 +234,4 @@ def _checkParts(proposal: Any, target: Any, centreOfMass: Any) -> None:
         raise openmm.OpenMMException(
             f"BoltzmannSampler: the proposal has {proposal.numParticles} particles, the target's System "
             f"{target.numParticles}"
-        )
-    if centreOfMass is not None and str(getattr(proposal, "frame", "absolute")).lower() == "centred":
-        raise openmm.OpenMMException(
-            "BoltzmannSampler: the proposal draws centred configurations, so centreOfMass must not be given"
         )
