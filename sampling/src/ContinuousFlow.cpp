@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 #include <string>
+#include <utility>
 
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/FrameCoordinates.h"
@@ -51,7 +52,44 @@ void addEgnn(std::vector<TensorShape>& tensors, const ContinuousFlowDescription&
     }
 }
 
+void addTransformer(std::vector<TensorShape>& tensors, const ContinuousFlowDescription& flow) {
+    const std::string prefix = "experts.0.";
+    for (TensorShape& tensor : expertTensors(describeTransformer(flow), 0))
+        tensors.push_back({"network." + tensor.name.substr(prefix.size()), std::move(tensor.shape)});
+}
+
+void requireParticles(const ContinuousFlowDescription& flow) {
+    if (flow.frame == Proposal::Frame::Vector)
+        throw ShapeError("ContinuousFlow: the network is one of particles, but the frame is that of plain "
+                         "vectors; choose an MLP");
+}
+
+void checkTransformer(const ContinuousFlowDescription& flow) {
+    const GraphTransformerDescription& sizes = flow.graphTransformer;
+    requireRange("graphTransformer.hidden", sizes.hidden, 1, maxWidth);
+    requireRange("graphTransformer.layers", sizes.layers, 1, maxLayers);
+    requireRange("graphTransformer.heads", sizes.heads, 1, 1024);
+    requireRange("graphTransformer.headSize", sizes.headSize, 1, 1024);
+    requireRange("graphTransformer.feedForward", sizes.feedForward, 1, 8 * maxWidth);
+    requireRange("timeFrequencies of a graph transformer", flow.timeFrequencies, 0, 0);
+    if (!(sizes.layerNormEpsilon > 0 && sizes.layerNormEpsilon < 1))
+        throw ShapeError("ContinuousFlow: graphTransformer.layerNormEpsilon is " +
+                         std::to_string(sizes.layerNormEpsilon) + ", expected a number between 0 and 1");
+}
+
 } // namespace
+
+ModelDescription describeTransformer(const ContinuousFlowDescription& description) {
+    ModelDescription model;
+    model.count = description.count;
+    ExpertDescription expert;
+    expert.architecture = ExpertDescription::Architecture::GraphTransformer;
+    expert.graphTransformer = description.graphTransformer;
+    expert.graphTransformer.embeddingWidth = 0;
+    expert.head = Head::Score;
+    model.experts = {expert};
+    return model;
+}
 
 int ContinuousFlowDescription::getDimension() const {
     return FrameCoordinates(count, frame).getDimension();
@@ -66,9 +104,11 @@ void ContinuousFlowDescription::check() const {
             requireRange("the width of a hidden layer", width, 1, maxWidth);
         return;
     }
-    if (coordinates.getNumParticles() == 0)
-        throw ShapeError("ContinuousFlow: the network is an EGNN, which needs particles, but the frame is "
-                         "that of plain vectors; choose an MLP");
+    requireParticles(*this);
+    if (network == Network::GraphTransformer) {
+        checkTransformer(*this);
+        return;
+    }
     requireRange("egnn.hidden", egnn.hidden, 1, maxWidth);
     requireRange("egnn.layers", egnn.layers, 1, maxLayers);
     requireRange("egnn.nodeFeatures", egnn.nodeFeatures, 1, maxWidth);
@@ -82,6 +122,8 @@ std::vector<TensorShape> ContinuousFlowDescription::getTensors() const {
     std::vector<TensorShape> tensors = {{"location", {getDimension()}}, {"scale", {getDimension()}}};
     if (network == Network::Mlp)
         addMlp(tensors, *this);
+    else if (network == Network::GraphTransformer)
+        addTransformer(tensors, *this);
     else
         addEgnn(tensors, *this);
     return tensors;

@@ -24,7 +24,10 @@ using Words = std::vector<std::pair<std::string_view, Value>>;
 
 const Words<Flow::Activation> activations = {{"swish", Flow::Activation::Swish},
                                              {"tanh", Flow::Activation::Tanh}};
-const Words<Flow::Network> networks = {{"mlp", Flow::Network::Mlp}, {"egnn", Flow::Network::Egnn}};
+const Words<Flow::Network> networks = {{"mlp", Flow::Network::Mlp},
+                                       {"egnn", Flow::Network::Egnn},
+                                       {"graph-transformer", Flow::Network::GraphTransformer}};
+const Words<Gelu> gelus = {{"tanh", Gelu::Tanh}, {"erf", Gelu::Erf}};
 const Words<FlowSolver::Method> methods = {{"dormand-prince", FlowSolver::Method::DormandPrince},
                                            {"runge-kutta-4", FlowSolver::Method::RungeKutta4},
                                            {"euler", FlowSolver::Method::Euler}};
@@ -65,6 +68,29 @@ bool readFlag(const JsonField& field) {
     return field.json().get<bool>();
 }
 
+void readTransformer(const JsonField& object, GraphTransformerDescription& sizes) {
+    require(object,
+            {"kind", "hidden", "layers", "heads", "head_size", "feed_forward", "layer_norm_epsilon", "gelu"});
+    sizes.hidden = readInteger(object, "hidden");
+    sizes.layers = readInteger(object, "layers");
+    sizes.heads = readInteger(object, "heads");
+    sizes.headSize = readInteger(object, "head_size");
+    sizes.feedForward = readInteger(object, "feed_forward");
+    sizes.layerNormEpsilon = object.field("layer_norm_epsilon").number(0, 1);
+    sizes.gelu = readWord(object.field("gelu"), gelus);
+}
+
+json writeTransformer(const GraphTransformerDescription& sizes) {
+    return {{"kind", writeWord(Flow::Network::GraphTransformer, networks)},
+            {"hidden", sizes.hidden},
+            {"layers", sizes.layers},
+            {"heads", sizes.heads},
+            {"head_size", sizes.headSize},
+            {"feed_forward", sizes.feedForward},
+            {"layer_norm_epsilon", sizes.layerNormEpsilon},
+            {"gelu", writeWord(sizes.gelu, gelus)}};
+}
+
 void readNetwork(const JsonField& object, Flow& flow) {
     flow.network = readWord(object.field("kind"), networks);
     if (flow.network == Flow::Network::Egnn) {
@@ -72,6 +98,10 @@ void readNetwork(const JsonField& object, Flow& flow) {
         flow.egnn = {readInteger(object, "hidden"), readInteger(object, "layers"),
                      readInteger(object, "node_features"),
                      object.field("coordinate_range").number(0, std::numeric_limits<double>::max())};
+        return;
+    }
+    if (flow.network == Flow::Network::GraphTransformer) {
+        readTransformer(object, flow.graphTransformer);
         return;
     }
     require(object, {"kind", "hidden", "activation"});
@@ -83,6 +113,8 @@ void readNetwork(const JsonField& object, Flow& flow) {
 }
 
 json writeNetwork(const Flow& flow) {
+    if (flow.network == Flow::Network::GraphTransformer)
+        return writeTransformer(flow.graphTransformer);
     if (flow.network == Flow::Network::Egnn)
         return {{"kind", writeWord(flow.network, networks)},
                 {"hidden", flow.egnn.hidden},

@@ -89,14 +89,7 @@ EgnnVelocity::EgnnVelocity(const ContinuousFlowDescription& flow, std::vector<st
         }
         layers.push_back(std::move(layer));
     }
-    const int d = coordinates.getDimension();
-    directions.resize(std::size_t(d) * 3 * numParticles);
-    std::vector<double> unit(d, 0.0);
-    for (int k = 0; k < d; k++) {
-        unit[k] = 1;
-        coordinates.toPositions(unit.data(), &directions[std::size_t(k) * 3 * numParticles]);
-        unit[k] = 0;
-    }
+    directions = makeDirections(coordinates);
     place(nullptr, &workspaceSize);
     if (workspaceSize > (std::size_t(1) << 27))
         throw ShapeError("ContinuousFlow: an EGNN of " + std::to_string(numParticles) + " particles, " +

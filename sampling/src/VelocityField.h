@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "openmmscore/sampling/ContinuousFlow.h"
+#include "openmmscore/sampling/FrameCoordinates.h"
 
 namespace OpenMMScore {
 
@@ -42,6 +43,8 @@ public:
     virtual void multiplyJacobian(const bool* active, const double* t, const double* u,
                                   const double* direction, double* product, double* workspace) const = 0;
 
+    /** @return [d, 3N]: the directions B^T e_k of R^3N that coordinates belong to */
+    static std::vector<double> makeDirections(const FrameCoordinates& coordinates);
     /** @param tensors  of the network: those of flow.getTensors() after location and scale */
     static std::unique_ptr<const VelocityField> create(const ContinuousFlowDescription& flow,
                                                        std::vector<std::vector<double>> tensors);

@@ -79,7 +79,7 @@ inline ContinuousFlowProposal::Parameters continuousFlow(ContinuousFlowDescripti
     Filler filler;
     ContinuousFlowProposal::Parameters p;
     p.flow = std::move(flow);
-    p.flow.timeFrequencies = 2;
+    p.flow.timeFrequencies = p.flow.network == ContinuousFlowDescription::Network::GraphTransformer ? 0 : 2;
     for (const TensorShape& tensor : p.flow.getTensors()) {
         const bool matrix = tensor.shape.size() == 2;
         const auto in = static_cast<double>(tensor.shape.back());
@@ -108,6 +108,15 @@ inline ContinuousFlowProposal::Parameters egnnFlow(int count, int hidden, int la
     flow.frame = frame;
     flow.network = ContinuousFlowDescription::Network::Egnn;
     flow.egnn = {hidden, layers, 3, 1.0};
+    return continuousFlow(std::move(flow));
+}
+
+inline ContinuousFlowProposal::Parameters transformerFlow(int count, Proposal::Frame frame) {
+    ContinuousFlowDescription flow;
+    flow.count = count;
+    flow.frame = frame;
+    flow.network = ContinuousFlowDescription::Network::GraphTransformer;
+    flow.graphTransformer = {4, 1, 2, 3, 6};
     return continuousFlow(std::move(flow));
 }
 

@@ -41,6 +41,9 @@ Vector densities(const Proposal& proposal, const Vector& positions) {
 struct Case {
     const char* name;
     Parameters parameters;
+    /** More than one piece of work, and a number that does not fill the last lanes; fewer of slow networks.
+     */
+    std::int64_t numSamples = 267;
 };
 
 std::vector<Case> allCases() {
@@ -53,8 +56,9 @@ std::vector<Case> allCases() {
             {"ThreeHiddenLayers", continuousFlow(2, {5, 9, 6})},
             {"FourHiddenLayersCentred", continuousFlow(2, {6, 5, 4, 7}, Frame::Centred)},
             {"TwoHiddenLayersCentred", continuousFlow(3, {12, 10}, Frame::Centred)},
-            {"EgnnCentred", egnnFlow(3, 5, 2, Frame::Centred)},
-            {"EgnnAbsolute", egnnFlow(2, 4, 2, Frame::Absolute)},
+            {"EgnnCentred", egnnFlow(3, 5, 2, Frame::Centred), 21},
+            {"EgnnAbsolute", egnnFlow(2, 4, 2, Frame::Absolute), 21},
+            {"TransformerCentred", transformerFlow(2, Frame::Centred), 21},
             tanh,
             fixed};
 }
@@ -95,11 +99,11 @@ Parameters hutchinson(int numProbes, bool allow) {
 } // namespace
 
 TEST_P(ContinuousFlowTest, SamplesDoNotDependOnHowTheyAreCut) {
-    // More than one piece of work, and a number that does not fill the last lanes.
-    const std::int64_t count = 267;
+    const std::int64_t count = GetParam().numSamples;
     const Draw whole = draw(proposal, 7, 100, count);
     const Vector all = densities(proposal, whole.positions);
-    for (const auto& [start, size] : {std::pair(0, 1), std::pair(3, 11), std::pair(250, 17)}) {
+    for (const auto& [start, size] :
+         {std::pair<std::int64_t, std::int64_t>(0, 1), {3, 11}, {count - 17, 17}}) {
         const Draw part = draw(proposal, 7, 100 + start, size);
         EXPECT_TRUE(std::equal(part.logDensity.begin(), part.logDensity.end(), &whole.logDensity[start]));
         EXPECT_TRUE(
@@ -197,6 +201,24 @@ TEST_P(ContinuousFlowTest, DensityIsThatOfTheMap) {
     for (std::size_t j = 0; j < n; j++)
         EXPECT_NEAR(start[j], expected[j], 1e-6);
     EXPECT_NEAR(drawn.logDensity[0], base.logDensity[0] + logDeterminant(n, jacobian), 1e-5);
+}
+
+TEST_P(ContinuousFlowTest, ProbesEstimateTheSameDensity) {
+    Parameters parameters = GetParam().parameters;
+    parameters.solver.absoluteTolerance = parameters.solver.relativeTolerance = 1e-5;
+    parameters.trace = {FlowTrace::Method::Hutchinson, 16, false};
+    const std::size_t count = 16;
+    const Draw drawn = draw(proposal, 4, 0, count);
+    Vector estimates(count), variances(count);
+    ContinuousFlowProposal(parameters)
+        .estimateLogDensity(count, drawn.positions.data(), estimates.data(), variances.data());
+    double bias = 0, variance = 0;
+    for (std::size_t i = 0; i < count; i++) {
+        bias += estimates[i] - drawn.logDensity[i];
+        variance += variances[i];
+    }
+    EXPECT_GT(variance, 0);
+    EXPECT_NEAR(bias, 0, 5 * std::sqrt(variance) + 1e-3);
 }
 
 TEST_P(ContinuousFlowTest, PositionsThatAreNotFiniteHaveADensityThatIsNaN) {
@@ -346,6 +368,10 @@ TEST(ContinuousFlowProposal, SaysWhatIsWrongWithItsParameters) {
     expect([](auto& p) { p.solver.numSteps = 0; }, "the number of steps is 0");
     expect([](auto& p) { p.trace.numProbes = 0; }, "the number of probes is 0");
     expect([](auto& p) { p.flow.count = 0; }, "the number of particles is 0");
+    expect([](auto& p) { p.flow = transformerFlow(2, Frame::Centred).flow, p.flow.timeFrequencies = 1; },
+           "timeFrequencies of a graph transformer is 1");
+    expect([](auto& p) { p.flow = transformerFlow(2, Frame::Centred).flow, p.flow.frame = Frame::Vector; },
+           "the network is one of particles");
     expect([](auto& p) { p = egnnFlow(2000, 8, 1, Frame::Centred); }, "a workspace of more than 1 GiB");
 }
 

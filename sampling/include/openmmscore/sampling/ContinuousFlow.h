@@ -21,7 +21,7 @@ namespace OpenMMScore {
  * arXiv:2210.02747; Tong et al., TMLR 2024, arXiv:2302.00482.
  */
 struct ContinuousFlowDescription {
-    enum class Network { Mlp, Egnn };
+    enum class Network { Mlp, Egnn, GraphTransformer };
     enum class Activation { Swish, Tanh };
 
     /** v = the output of a multilayer perceptron on [u, time features], an activation after each hidden
@@ -61,6 +61,12 @@ struct ContinuousFlowDescription {
     Network network = Network::Mlp;
     Mlp mlp;
     Egnn egnn;
+    /**
+     * The graph transformer of score models (docs/physics.md) on the particles' normalised positions r = B^T
+     * u, with a one-hot identity of each and a score head; the velocity is B times its output. It has time
+     * features of its own, TimeFeatures::Fourier on [0, 1], so timeFrequencies must be 0.
+     */
+    GraphTransformerDescription graphTransformer;
     /** K, 0 to 64. The time features are t, cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). */
     int timeFrequencies = 0;
 
@@ -79,6 +85,9 @@ struct ContinuousFlowDescription {
 
     bool operator==(const ContinuousFlowDescription&) const = default;
 };
+
+/** @return the score model of one expert whose network a flow's graph transformer is */
+ModelDescription describeTransformer(const ContinuousFlowDescription& description);
 
 /** Write the features of time t, shape [description.getNumTimeFeatures()]. */
 void computeFlowTimeFeatures(const ContinuousFlowDescription& description, double t, double* features);
