@@ -139,9 +139,8 @@ SplineValue RationalQuadraticSpline::inverse(const double* numbers, double y) co
 
 void RationalQuadraticSpline::differentiateKnots(const double* numbers, double minimum, int bin, double byLow,
                                                  double byLength, double* byNumbers) const {
-    // low = B (2 F_bin - 1) with F the running sum of shares, high alike, but fixed at the interval's end.
-    const double byHigh = bin == bins - 1 ? 0 : byLength;
-    const double before = 2 * bound * (byLow - byLength + byHigh), own = 2 * bound * byHigh;
+    // low = B (2 F_bin - 1) and high alike, with F the running sum of shares; the last one's changes are zero.
+    const double before = 2 * bound * byLow, own = 2 * bound * byLength;
     double parts[SplineFlowDescription::maxBins];
     const double sum = exponentiate(numbers, parts), share = (1 - minimum * bins) / sum;
     double mean = 0;

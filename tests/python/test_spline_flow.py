@@ -401,7 +401,10 @@ def test_aMoleculeHasTheLogZOfItsInternalCoordinates():
     logZ = logsumexp(logWeights) - np.log(n)
     error = np.exp(logWeights - logZ).std() / np.sqrt(n)
     assert abs(logZ - exact) < 5 * error < 0.1
-    # All orientations are alike.
+    # All orientations are alike, whatever the flow draws: neither its numbers nor their squares tell.
     direction = bonds[:, 0] / lengths[:, :1]
     assert np.abs(direction.mean(axis=0)).max() < 5 / np.sqrt(3 * n)
+    z, _ = proposal.toBase(x)
+    correlation = np.corrcoef(np.hstack([z, z**2, direction, direction**2]).T)[: 2 * z.shape[1], -6:]
+    assert np.abs(correlation).max() < 5 / np.sqrt(n)
     assert np.abs(x.mean(axis=1)).max() < 1e-14

@@ -318,13 +318,16 @@ class FlowProposal(Proposal):
         return positions, logDet
 
 
+_families.update({"gaussian-mixture": GaussianMixtureProposal, "affine-coupling": AffineCouplingProposal})
+
+
 def loadProposal(path: str | os.PathLike[str]) -> Proposal:
     """Load a proposal of any family from a file.
 
     Returns
     -------
     Proposal
-        of the family's own class where that offers more
+        of the family's own class
 
     Raises
     ------
