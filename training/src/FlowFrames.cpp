@@ -55,7 +55,7 @@ double emptiestPlace(const std::vector<double>& angles, const std::vector<double
 FlowFrames::~FlowFrames() = default;
 
 FlowFrames::FlowFrames(const TrainingConfig& config, const at::TensorOptions& tensorOptions)
-    : options(tensorOptions), seed(config.seed), batchSize(config.stages.at(0).batchSize),
+    : options(tensorOptions.device(at::kCPU)), seed(config.seed), batchSize(config.stages.at(0).batchSize),
       noise(config.stages[0].noise) {
     const TrainingFrames source = TrainingFrames::read(config.data, config.model.temperature);
     const std::string& path = config.data.molecules[0].file;

@@ -24,7 +24,7 @@ namespace OpenMMScore {
  * that the cut, half a turn away from it, lies where fewest frames are. Positions that are turned at random
  * have the location zero and one scale for each three coordinates.
  *
- * Arrays of samples are transposed, [coordinates, samples].
+ * Arrays of samples are transposed, [coordinates, samples], and on the CPU.
  */
 class FlowFrames {
 public:

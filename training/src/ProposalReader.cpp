@@ -62,17 +62,42 @@ void readSplines(ConfigTable& table, ProposalConfig& proposal) {
     checkSplines(table, proposal);
 }
 
+void readContinuous(ConfigTable& table, ProposalConfig& proposal) {
+    if (proposal.coordinates == ProposalConfig::Coordinates::Internal)
+        table.fail("family",
+                   "is \"continuous-flow\", which knows no circular coordinates; internal ones need "
+                   "\"spline-flow\"");
+    ContinuousFlowDescription& flow = proposal.continuous;
+    const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
+    flow.mlp.hidden.assign(hidden.begin(), hidden.end());
+    if (hidden.empty())
+        flow.mlp.hidden.assign(3, 128);
+    using Activation = ContinuousFlowDescription::Activation;
+    flow.mlp.activation =
+        table.choice("activation", {"silu", "tanh"}, 0) == 0 ? Activation::Swish : Activation::Tanh;
+    flow.timeFrequencies = static_cast<int>(table.integer("time_frequencies", 0, 4));
+    proposal.pairing = table.integer("pairing", 0, proposal.pairing);
+    proposal.sigma = between(table, "sigma", 0.0, 1.0, 0.0);
+    // With one coordinate, for a sentence about sizes alone.
+    ContinuousFlowDescription sample = flow;
+    sample.count = 1;
+    sample.frame = Proposal::Frame::Vector;
+    try {
+        sample.check();
+    }
+    catch (const ShapeError& error) {
+        table.fail("family", std::string("is \"continuous-flow\": ") + error.what());
+    }
+}
+
 StageConfig readTraining(ConfigTable table, const std::string& file, ExecutionConfig& execution) {
     StageConfig stage;
-    stage.startFrom = "";
     bool hasFinalLearningRate = false;
     readOptimization(table, file, stage, hasFinalLearningRate);
     stage.noise = between(table, "noise", 0.0, 10.0, 0.0);
     if (stage.steps == 0 && stage.epochs == 0)
         table.failMissing("steps");
     execution = readExecution(table);
-    if (execution.device != "cpu")
-        table.fail("device", "is \"" + execution.device + "\", but spline flows are trained on the CPU");
     table.finish();
     return stage;
 }
@@ -92,11 +117,15 @@ void readProposalConfig(ConfigTable& root, const std::string& file, TrainingConf
     coordinates.finish();
     ConfigTable table = root.table("proposal");
     table.text("family");
-    table.choice("family", {"spline-flow"}, 0);
-    proposal.family = ProposalConfig::Family::SplineFlow;
-    readSplines(table, proposal);
+    const bool splines = table.choice("family", {"spline-flow", "continuous-flow"}, 0) == 0;
+    using Family = ProposalConfig::Family;
+    proposal.family = splines ? Family::SplineFlow : Family::ContinuousFlow;
+    splines ? readSplines(table, proposal) : readContinuous(table, proposal);
     table.finish();
     config.stages = {readTraining(root.table("training"), file, config.training)};
+    if (splines && config.training.device != "cpu")
+        root.table("training")
+            .fail("device", "is \"" + config.training.device + "\", but spline flows are trained on the CPU");
     if (config.data.molecules.size() > 1 || !config.model.features.empty())
         root.fail("proposal", "is of one molecule, but there are tables [[molecules]] or [[features]]");
 }

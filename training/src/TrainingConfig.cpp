@@ -126,13 +126,19 @@ nlohmann::json toJson(const FokkerPlanckOptions& options) {
             {"divergence", options.oneDimensionalDivergence ? "upstream-one-dimension" : "full"}};
 }
 
-nlohmann::json toJson(const ProposalConfig& proposal) {
-    const char* coordinates[] = {"vector", "cartesian", "internal"};
+nlohmann::json continuousToJson(const ProposalConfig& proposal) {
+    const ContinuousFlowDescription& flow = proposal.continuous;
+    const bool swish = flow.mlp.activation == ContinuousFlowDescription::Activation::Swish;
+    return {{"family", "continuous-flow"},           {"hidden", flow.mlp.hidden},
+            {"activation", swish ? "silu" : "tanh"}, {"time_frequencies", flow.timeFrequencies},
+            {"pairing", proposal.pairing},           {"sigma", proposal.sigma}};
+}
+
+nlohmann::json splinesToJson(const ProposalConfig& proposal) {
     const char* activations[] = {"relu", "silu", "tanh"};
     const SplineFlowDescription::Layer& layer = proposal.layer;
     const bool couplings = layer.type == SplineFlowDescription::Layer::Type::Coupling;
     return {{"family", "spline-flow"},
-            {"coordinates", coordinates[static_cast<int>(proposal.coordinates)]},
             {"circular", proposal.allCircular ? nlohmann::json("all") : nlohmann::json(proposal.circular)},
             {"layers", proposal.numLayers},
             {"kind", couplings ? "coupling" : "autoregressive"},
@@ -148,10 +154,14 @@ nlohmann::json toJson(const ProposalConfig& proposal) {
 /** The settings of a run that trains a proposal. */
 nlohmann::json proposalRunToJson(const TrainingConfig& config, const nlohmann::json& data) {
     const StageConfig& stage = config.stages.at(0);
+    const ProposalConfig& proposal = config.proposal;
+    const char* coordinates[] = {"vector", "cartesian", "internal"};
+    const bool splines = proposal.family == ProposalConfig::Family::SplineFlow;
     nlohmann::json json = {{"seed", config.seed},
                            {"data", data},
-                           {"proposal", toJson(config.proposal)},
+                           {"proposal", splines ? splinesToJson(proposal) : continuousToJson(proposal)},
                            {"training", optimizationToJson(stage)}};
+    json["proposal"]["coordinates"] = coordinates[static_cast<int>(proposal.coordinates)];
     if (!stage.startFrom.empty())
         json["training"]["start_from"] = fs::path(stage.startFrom).filename().string();
     json["training"]["noise"] = stage.noise;

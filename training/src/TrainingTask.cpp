@@ -1,5 +1,6 @@
 #include "TrainingTask.h"
 
+#include "FlowMatchingObjective.h"
 #include "ScoreMatchingObjective.h"
 #include "SplineFlowObjective.h"
 
@@ -21,12 +22,14 @@ private:
     TrainingSet data;
 };
 
-class SplineFlowTask : public TrainingTask {
+class FlowTask : public TrainingTask {
 public:
-    SplineFlowTask(const TrainingConfig& config, const at::TensorOptions& tensorOptions)
+    FlowTask(const TrainingConfig& config, const at::TensorOptions& tensorOptions)
         : options(tensorOptions), frames(config, options) {}
     std::int64_t getNumTrainingFrames() const override { return frames.getAccount().numTrainingFrames; }
     std::unique_ptr<Objective> objective(const TrainingConfig& config, std::size_t /*stage*/) const override {
+        if (config.proposal.family == ProposalConfig::Family::ContinuousFlow)
+            return std::make_unique<FlowMatchingObjective>(config, frames, options);
         return std::make_unique<SplineFlowObjective>(config, frames, options);
     }
 
@@ -39,7 +42,7 @@ private:
 
 std::unique_ptr<TrainingTask> TrainingTask::create(TrainingConfig& config, const at::TensorOptions& options) {
     if (config.proposal)
-        return std::make_unique<SplineFlowTask>(config, options);
+        return std::make_unique<FlowTask>(config, options);
     return std::make_unique<ScoreModelTask>(config, options);
 }
 

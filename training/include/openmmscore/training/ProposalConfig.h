@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "openmmscore/sampling/ContinuousFlow.h"
 #include "openmmscore/sampling/SplineFlowDescription.h"
 
 namespace OpenMMScore {
@@ -13,7 +14,8 @@ struct ProposalConfig {
     enum class Family {
         /** none: the run trains a model */
         None,
-        SplineFlow
+        SplineFlow,
+        ContinuousFlow
     };
     /** Of what the flow is a density: plain numbers, positions relative to their centroid, or bonds, angles
      * and torsions (FlowCoordinates.h). */
@@ -30,6 +32,12 @@ struct ProposalConfig {
     std::uint64_t permutationSeed = 1;
     /** The flow's other settings; its dimension, coordinates and layers follow. */
     SplineFlowDescription flow;
+
+    /** Of a continuous flow: everything but its frame, and how its paths are drawn (FlowMatchingObjective.h):
+     * pairs within blocks of so many, 0 for none, and sigma. */
+    ContinuousFlowDescription continuous;
+    std::int64_t pairing = 256;
+    double sigma = 0.0;
 
     explicit operator bool() const { return family != Family::None; }
 };

@@ -1,0 +1,131 @@
+#include "FlowMatchingObjective.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include "openmmscore/models/CounterRandom.h"
+#include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/sampling/OptimalPairing.h"
+#include "openmmscore/sampling/ProposalFile.h"
+
+namespace OpenMMScore {
+
+namespace {
+
+using Stream = CounterRandom::Stream;
+
+/** Enough rows for a full-speed matrix product, few enough for the cache. */
+constexpr std::int64_t samplesPerPart = 256;
+
+ContinuousFlowDescription describe(const ProposalConfig& config, const FlowFrames& frames) {
+    ContinuousFlowDescription description = config.continuous;
+    description.count = frames.getCount();
+    description.frame = config.coordinates == ProposalConfig::Coordinates::Vector ? Proposal::Frame::Vector
+                                                                                  : Proposal::Frame::Centred;
+    return description;
+}
+
+} // namespace
+
+FlowMatchingObjective::Paths FlowMatchingObjective::Paths::slice(std::int64_t first,
+                                                                 std::int64_t count) const {
+    return {points.narrow(0, first, count), velocities.narrow(0, first, count),
+            times.narrow(0, first, count)};
+}
+
+FlowMatchingObjective::FlowMatchingObjective(const TrainingConfig& runConfig, const FlowFrames& flowFrames,
+                                             const at::TensorOptions& tensorOptions)
+    : config(runConfig), frames(flowFrames), options(tensorOptions),
+      network(describe(config.proposal, frames), options) {
+    validation = drawPaths(frames.validationBatch(config.output.validationSamples).t(), true, 0, 0);
+}
+
+void FlowMatchingObjective::initialize() {
+    const std::string& file = config.stages[0].startFrom;
+    if (file.empty()) {
+        network.initialize(config.seed);
+        return;
+    }
+    const auto start = std::dynamic_pointer_cast<const ContinuousFlowProposal>(readProposal(file));
+    if (!start || start->getParameters().flow != network.getDescription())
+        throw Error(file + ": training.start_from is no continuous flow like that of [proposal] (sizes, "
+                           "time_frequencies and coordinates must be the same)");
+    network.importTensors(start->getParameters().tensors);
+}
+
+std::int64_t FlowMatchingObjective::partSize(std::int64_t batchSize) const {
+    return options.device().is_cpu() ? std::clamp<std::int64_t>(samplesPerPart, 1, batchSize) : batchSize;
+}
+
+FlowMatchingObjective::Paths FlowMatchingObjective::drawPaths(const at::Tensor& frameRows, bool forValidation,
+                                                              std::uint64_t index, std::int64_t first) const {
+    const at::Tensor u1 = frameRows.to(at::kCPU, at::kDouble).contiguous();
+    const std::int64_t count = u1.size(0), d = u1.size(1);
+    at::Tensor u0 = at::empty_like(u1), eps = at::empty_like(u1), times = at::empty({count}, at::kDouble);
+    for (std::int64_t i = 0; i < count; i++) {
+        const auto place = static_cast<std::uint32_t>(first + i);
+        CounterRandom random(config.seed, forValidation ? Stream::Validation : Stream::Perturbation, index,
+                             place);
+        for (at::Tensor* normal : {&u0, &eps})
+            for (std::int64_t k = 0; k < d; k++)
+                normal->data_ptr<double>()[i * d + k] = random.normal();
+        // For validation by the golden ratio: evenly spread, and not in step with the order of the frames.
+        times.data_ptr<double>()[i] =
+            forValidation ? std::fmod(0.5 + 0.61803398874989485 * double(place), 1.0) : random.uniform();
+    }
+    at::Tensor ends = at::empty_like(u1);
+    const std::int64_t block = std::max<std::int64_t>(1, config.proposal.pairing);
+    for (std::int64_t begin = 0; begin < count; begin += block) {
+        const auto size = static_cast<int>(std::min(block, count - begin));
+        const double* from = u1.data_ptr<double>() + begin * d;
+        const std::vector<int> partners =
+            optimalPairing(u0.data_ptr<double>() + begin * d, from, size, int(d));
+        for (int i = 0; i < size; i++)
+            std::copy_n(from + partners[i] * d, d, ends.data_ptr<double>() + (begin + i) * d);
+    }
+    const at::Tensor t = times.unsqueeze(1);
+    const at::Tensor points = (1.0 - t) * u0 + t * ends + config.proposal.sigma * eps;
+    return {points.to(options), (ends - u0).to(options), times};
+}
+
+// What is paired must not depend on how a batch is shared out, so whole blocks are drawn.
+void FlowMatchingObjective::drawBatch(std::int64_t step, BatchPart share) {
+    const std::int64_t all = config.stages[0].batchSize;
+    const std::int64_t block = std::max<std::int64_t>(1, config.proposal.pairing);
+    const std::int64_t first = share.first / block * block;
+    const std::int64_t end = std::min(all, (share.first + share.count + block - 1) / block * block);
+    batch = drawPaths(frames.trainingBatch(step, first, end - first).t(), false,
+                      static_cast<std::uint64_t>(step), first);
+    batchBegin = first;
+}
+
+Losses FlowMatchingObjective::addGradient(BatchPart part, at::Tensor& gradient) const {
+    const Paths paths = batch.slice(part.first - batchBegin, part.count);
+    return {network.addGradient(paths.points, paths.times, paths.velocities,
+                                1.0 / double(config.stages[0].batchSize), gradient),
+            0.0};
+}
+
+Losses FlowMatchingObjective::validationLoss(BatchPart part) const {
+    const Paths paths = validation.slice(part.first, part.count);
+    const at::Tensor difference = network.velocity(paths.points, paths.times) - paths.velocities;
+    const double share = 1.0 / double(numValidationSamples() * difference.size(1));
+    return {share * (difference * difference).sum(at::kDouble).item<double>(), 0.0};
+}
+
+void FlowMatchingObjective::writeModel(const std::string& path, const at::Tensor& values,
+                                       const std::string& provenance) const {
+    const ContinuousFlowProposal proposal(
+        {network.getDescription(),
+         network.exportTensors(frames.getLocation(), frames.getScale(), values),
+         {},
+         {}});
+    writeProposal(proposal, path, provenance);
+}
+
+} // namespace OpenMMScore
