@@ -30,6 +30,20 @@ std::vector<std::shared_ptr<const Proposal>> examples() {
     return result;
 }
 
+/** @return a flow of few bytes, with everything that a layer may have */
+std::shared_ptr<const Proposal> smallSplineFlow() {
+    SplineFlowDescription description;
+    description.dimension = 2;
+    description.circular = {1};
+    description.bins = 2;
+    SplineFlowDescription::Layer layer;
+    layer.type = SplineFlowDescription::Layer::Type::Autoregressive;
+    layer.transformed = {1, 0};
+    layer.hidden = {1};
+    description.layers = {layer};
+    return std::make_shared<SplineFlowProposal>(2, Frame::Vector, description, anyTensors(description));
+}
+
 /** @return a file with this document and these tensors */
 std::string file(const std::string& document, const std::vector<NamedTensor>& tensors = {}) {
     const Bytes bytes = ModelFile::encode(document, tensors);
@@ -95,7 +109,8 @@ TEST(ProposalFile, RejectsEveryTruncation) {
 }
 
 TEST(ProposalFile, EveryFlippedBitIsHarmlessOrAnError) {
-    for (const std::string& whole : {examples()[0]->encode(), examples()[3]->encode()}) {
+    for (const std::string& whole :
+         {examples()[0]->encode(), examples()[3]->encode(), smallSplineFlow()->encode()}) {
         for (std::size_t i = 0; i < 8 * whole.size(); i++) {
             std::string damaged = whole;
             damaged[i / 8] = static_cast<char>(damaged[i / 8] ^ (1 << (i % 8)));
