@@ -10,6 +10,7 @@ import openmm
 
 #: What can be wrong with a position, by status number.
 STATUS_NAMES = ("ok", "energy not usable", "density not finite", "gradient not finite")
+_OK, _NO_ENERGY, _NO_DENSITY, _NO_GRADIENT = range(len(STATUS_NAMES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Evaluation:
     @property
     def usable(self) -> np.ndarray:
         """Where u and log q are finite, [n]: elsewhere the weight is zero."""
-        return (self.status == 0) | (self.status == 3)
+        return (self.status == _OK) | (self.status == _NO_GRADIENT)
 
     def pathEnergy(self, level: float) -> np.ndarray:
         """-log of the unnormalised density (1 - level) log q - level u, [n]."""
@@ -86,7 +87,7 @@ class Path:
             np.full(n, -np.inf),
             np.zeros_like(positions),
             np.zeros_like(positions),
-            np.ones(n, dtype=np.int64),
+            np.full(n, _NO_ENERGY),
         )
         asked = np.flatnonzero(np.isfinite(positions.reshape(n, -1)).all(axis=1))
         for start in range(0, len(asked), self.chunkSize):
@@ -107,13 +108,13 @@ class Path:
         density = np.asarray(self.proposal.logDensity(x), dtype=np.float64)
         densityGradient = np.asarray(self.proposal.logDensityGradient(x), dtype=np.float64)
 
-        found = np.zeros(len(index), dtype=np.int64)
+        found = np.full(len(index), _OK)
         axes = tuple(range(1, x.ndim))
         finite = np.isfinite(energyGradient).all(axis=axes) & np.isfinite(densityGradient).all(axis=axes)
-        found[~finite] = 3
-        found[~np.isfinite(density)] = 2
-        found[~np.isfinite(u) | (np.asarray(answer.status) != 0)] = 1
-        usable, movable = (found == 0) | (found == 3), found == 0
+        found[~finite] = _NO_GRADIENT
+        found[~np.isfinite(density)] = _NO_DENSITY
+        found[~np.isfinite(u) | (np.asarray(answer.status) != 0)] = _NO_ENERGY
+        usable, movable = (found == _OK) | (found == _NO_GRADIENT), found == _OK
         result.status[index] = found
         result.reducedEnergy[index[usable]] = u[usable]
         result.logDensity[index[usable]] = density[usable]
