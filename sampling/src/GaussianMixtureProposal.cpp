@@ -61,6 +61,10 @@ Parameters check(Parameters p) {
     const double sum = std::accumulate(p.weights.begin(), p.weights.end(), 0.0);
     if (!std::isfinite(sum))
         throw ShapeError(std::string(name) + "the sum of the weights is not finite");
+    // Dividing twice would change last bits, so a copy through a file would draw other samples.
+    const double rounding = std::numeric_limits<double>::epsilon() * static_cast<double>(p.weights.size());
+    if (std::abs(sum - 1) <= rounding)
+        return p;
     for (double& weight : p.weights)
         weight /= sum;
     requirePositive(p.weights, "the normalised weights");

@@ -88,6 +88,21 @@ TEST(ProposalFile, KeepsEveryBitOfEveryFamily) {
     }
 }
 
+TEST(ProposalFile, KeepsEveryBitOfWeightsThatDoNotSumToOneExactly) {
+    for (int k = 2; k < 200; k++) {
+        GaussianMixtureProposal::Parameters p;
+        p.count = 1;
+        p.frame = Frame::Vector;
+        for (int i = 0; i < k; i++)
+            p.weights.push_back(0.1 + i % 7 * 0.3);
+        p.means.assign(k, 0.0);
+        p.covariances.assign(k, 1.0);
+        const GaussianMixtureProposal made(p);
+        const std::string bytes = made.encode();
+        EXPECT_EQ(makeProposal(bytes, "copy")->encode(), bytes) << k;
+    }
+}
+
 TEST(ProposalFile, IsWrittenAndReadOnDisk) {
     const auto path = std::filesystem::temp_directory_path() /
                       ("proposal-" + std::to_string(::testing::UnitTest::GetInstance()->random_seed()) + "-" +
