@@ -23,7 +23,6 @@ A ``MonteCarloFlowMove`` runs inside a simulation and needs a ``Proposal`` of th
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,6 +34,7 @@ from openmm import unit
 
 from .. import modelfile
 from ..plugin import _ProposalHandle
+from ._arrays import checkedCount
 
 # Classes of families that offer more than a Proposal does; each is added where it is defined.
 _families: dict[str, type[Proposal]] = {}
@@ -416,13 +416,7 @@ def _plain(values: ArrayLike, expected: unit.Unit | None, name: str) -> np.ndarr
 
 
 def _integer(value: Any, name: str, most: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if not 0 <= number <= most:
-        raise _wrong(f"{name} must be an integer from 0 to {most}, got {value!r:.40}")
-    return number
+    return checkedCount(value, f"Proposal: {name}", 0, most)
 
 
 def _wrong(sentence: str) -> openmm.OpenMMException:
