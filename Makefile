@@ -4,7 +4,7 @@
 # make build    build and install the Python package into .venv, without the training tool
 # make train    the same with the training tool, on LibTorch
 # make asan     the core's tests under the address and undefined-behaviour sanitizers
-# make fuzz     the model file's reader under libFuzzer for FUZZ_SECONDS
+# make fuzz     the readers of model files and proposals under libFuzzer, each for FUZZ_SECONDS
 # make lint     formatting and static analysis
 # make format   let clang-format and ruff rewrite the sources
 # make clean    remove what was built (.venv stays; rm -rf .venv removes it)
@@ -79,10 +79,11 @@ asan: .venv/run.stamp
 fuzz: .venv/run.stamp
 	tools/system-packages.sh $(PACKAGES_LINT)
 	cmake --preset fuzz >/dev/null
-	cmake --build build/fuzz -j $(JOBS) --target FuzzModelFile
-	mkdir -p build/fuzz/corpus
-	build/fuzz/tests/fuzz/FuzzModelFile -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=512 -max_len=8192 \
-	    -print_final_stats=1 -verbosity=0 build/fuzz/corpus
+	cmake --build build/fuzz -j $(JOBS) --target FuzzModelFile WriteModelFileSeeds FuzzProposalFile WriteProposalSeeds
+	for what in ModelFile Proposal; do \
+	    build/fuzz/tests/fuzz/Write$${what}Seeds build/fuzz/corpus-$$what && \
+	    build/fuzz/tests/fuzz/Fuzz$${what%File}File -dict=tests/fuzz/model-file.dict -rss_limit_mb=512 -max_len=8192 \
+	        -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 build/fuzz/corpus-$$what || exit 1; done
 
 lint: .venv/run.stamp .venv/test.stamp
 	tools/system-packages.sh $(PACKAGES_LINT)

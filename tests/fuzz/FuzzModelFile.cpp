@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "openmmscore/models/Error.h"
+#include "Attempt.h"
 #include "openmmscore/models/ModelDescription.h"
 #include "openmmscore/models/ModelFile.h"
 
@@ -32,22 +32,6 @@ void readDocument(const std::uint8_t* data, std::size_t size) {
     ModelDescription model = readDescription({reinterpret_cast<const char*>(data), size});
     for (int k = 0; k < static_cast<int>(model.experts.size()); k++)
         expertTensors(model, k);
-}
-
-template <class Read>
-void attempt(Read read, const std::uint8_t* data, std::size_t size) {
-    try {
-        read(data, size);
-    }
-    catch (const ModelFileError& error) {
-        // Messages are for people: short, and without anything that could steer a terminal.
-        const std::string message = error.what();
-        if (message.size() > 1000)
-            std::abort();
-        for (char c : message)
-            if (c < 0x20 || c > 0x7e)
-                std::abort();
-    }
 }
 
 } // namespace
