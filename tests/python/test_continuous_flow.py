@@ -173,6 +173,50 @@ def test_trainedFlowGivesTheExactDoubleWell():
     expect(weights.average(x[:, 1] ** 2), (grid**2 / 4 * density).sum() + 1 / 8)
 
 
+VARIANCE = 0.015
+
+
+def harmonic():
+    """One particle in a well whose components have this variance in nm^2 at 300 K, and a flow near it."""
+    system = openmm.System()
+    system.addParticle(12.0)
+    kT = (unit.MOLAR_GAS_CONSTANT_R * 300 * unit.kelvin).value_in_unit(unit.kilojoule_per_mole)
+    field = openmm.CustomExternalForce(f"{kT / (2 * VARIANCE)}*(x^2+y^2+z^2)")
+    field.addParticle(0)
+    system.addForce(field)
+    weights = {name: 0.4 * values for name, values in network(3).items()}
+    return system, ContinuousFlowProposal(weights, np.zeros(3), np.full(3, 0.13))
+
+
+def test_flowsAreReweightedForOpenMM():
+    system, proposal = harmonic()
+    target = openmmscore.BoltzmannTarget(system, 300, platform="Reference")
+    samples = openmmscore.BoltzmannSampler(proposal, target).sample(4000, seed=2, progress=False)
+    summary = samples.summary()
+    assert 0.3 < summary.effectiveSampleSize / 4000 < 0.99
+    expect(summary.logNormalization, 1.5 * np.log(2 * np.pi * VARIANCE))
+
+
+def test_flowsMoveParticlesInASimulation():
+    system, proposal = harmonic()
+    move = openmmscore.MonteCarloFlowMove(proposal, 300, 1)
+    move.addMolecule([0])
+    move.setRandomNumberSeed(3)
+    system.addForce(move)
+    # Of no length, so that only the move moves.
+    integrator = openmm.VerletIntegrator(1e-9)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions([[0, 0, 0]])
+    squares = []
+    for _ in range(1500):
+        integrator.step(1)
+        x = context.getState(positions=True).getPositions(asNumpy=True)._value
+        squares.append((x**2).mean())
+    blocks = np.mean(np.reshape(squares, (30, 50)), axis=1)
+    assert len(set(squares)) > 500
+    assert abs(blocks.mean() - VARIANCE) < 5 * blocks.std() / np.sqrt(29)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
