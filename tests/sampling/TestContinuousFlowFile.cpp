@@ -34,12 +34,13 @@ TEST(ContinuousFlowFile, SaysWhatIsWrong) {
         const std::string document = R"({"kind":"proposal","format_version":1,"family":"continuous-flow",)"
                                      R"("count":2,"frame":"vector","provenance":{},"settings":)" +
                                      settings + "}";
-        const std::vector<NamedTensor> tensors = {{"location", {2}, {0, 0}},
-                                                  {"scale", {2}, {1, 1}},
-                                                  {"network.layers.0.weight", {2, 3}, std::vector<double>(6, 0.1)},
-                                                  {"network.layers.0.bias", {2}, {0, 0}},
-                                                  {"network.layers.1.weight", {2, 2}, std::vector<double>(4, 0.1)},
-                                                  {"network.layers.1.bias", {2}, {0, 0}}};
+        const std::vector<NamedTensor> tensors = {
+            {"location", {2}, {0, 0}},
+            {"scale", {2}, {1, 1}},
+            {"network.layers.0.weight", {2, 3}, std::vector<double>(6, 0.1)},
+            {"network.layers.0.bias", {2}, {0, 0}},
+            {"network.layers.1.weight", {2, 2}, std::vector<double>(4, 0.1)},
+            {"network.layers.1.bias", {2}, {0, 0}}};
         const Bytes bytes = ModelFile::encode(document, tensors);
         return makeProposal(std::string(bytes.begin(), bytes.end()), "evil");
     };

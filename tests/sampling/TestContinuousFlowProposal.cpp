@@ -6,7 +6,6 @@
 
 #include <gtest/gtest.h>
 
-#include "../models/ModelFileBytes.h"
 #include "Proposals.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ProposalFile.h"
