@@ -115,6 +115,19 @@ def test_withoutTensorsItIsTheIdentity():
     np.testing.assert_allclose(proposal.toBase(x)[0], x.reshape(20, 6), atol=1e-12)
 
 
+@pytest.mark.parametrize("huge", [1e30, 1e200, 1e300])
+def test_absurdWeightsAreSeenInTheDensity(huge):
+    flow = {"dimension": 3, "circular": [1], "layers": [coupling([0, 1]), coupling([2])]}
+    random = np.random.default_rng(1)
+    shapes = SplineFlowProposal.tensorShapes(flow)
+    tensors = {name: huge * random.normal(size=shapes[name]) for name in shapes if ".linear." in name}
+    proposal = SplineFlowProposal(flow, tensors, "vector")
+    x, logDensity = proposal.sample(200, seed=1)
+    assert np.isnan(logDensity[~np.isfinite(x).all(axis=1)]).all()
+    again = proposal.logDensity(x)
+    assert not (np.isfinite(again) & ~np.isfinite(x).all(axis=1)).any()
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
