@@ -182,6 +182,42 @@ def test_two_processes_give_what_one_gives(run_folder):
         assert other["validation_loss"] == pytest.approx(stage["validation_loss"], rel=1e-10)
 
 
+FLOW = """
+seed = 3
+[data]
+file = "plane.npy"
+[coordinates]
+kind = "vector"
+[proposal]
+family = "{family}"
+hidden = [16, 16]
+[training]
+steps = 15
+batch_size = 100
+precision = "float64"
+early_stopping = 4
+[output]
+validation_interval = 3
+"""
+
+
+@pytest.mark.parametrize("family", ["spline-flow", "continuous-flow"])
+def test_two_processes_train_a_proposal_like_one(run_folder, family):
+    random = np.random.default_rng(1)
+    np.save(run_folder / "plane.npy", random.normal(size=(1000, 2)).astype(np.float32))
+    # Blocks of 32 pairs do not fit into shares of 50 samples.
+    pairing = "pairing = 32\n[training]" if family == "continuous-flow" else "[training]"
+    (run_folder / "run.toml").write_text(FLOW.format(family=family).replace("[training]", pairing))
+    assert train(run_folder, "--output", str(run_folder / "one")).returncode == 0
+    processes = start_processes(run_folder, 2, "--output", str(run_folder / "two"))
+    outputs = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    one, two = (read_model(run_folder / name / "proposal.safetensors") for name in ("one", "two"))
+    assert one[0]["family"] == family and one[0]["provenance"]["steps"] == 15
+    for name, tensor in one[1].items():
+        np.testing.assert_allclose(two[1][name], tensor, rtol=0, atol=1e-10)
+
+
 def test_a_signal_to_one_process_stops_all(run_folder):
     write_config(run_folder, steps=1000000)
     processes = start_processes(run_folder, 2)

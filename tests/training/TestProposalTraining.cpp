@@ -1,134 +1,20 @@
 #include <cmath>
-#include <fstream>
-#include <memory>
 #include <numbers>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/square.h>
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
+#include "FlowFrames.h"
+#include "FlowRuns.h"
 #include "FrameOrder.h"
-#include "TrainingFiles.h"
-#include "openmmscore/models/CounterRandom.h"
-#include "openmmscore/models/ModelFile.h"
-#include "openmmscore/sampling/ContinuousFlowProposal.h"
 #include "openmmscore/sampling/FlowCoordinates.h"
-#include "openmmscore/sampling/ProposalFile.h"
-#include "openmmscore/torch/TorchVelocity.h"
-#include "openmmscore/training/Trainer.h"
 
 namespace OpenMMScore::testing {
 namespace {
 
 constexpr double pi = std::numbers::pi;
-
-/** A run of a few steps; the tables [coordinates] and [data] are named by their files. */
-std::string flowRun(const std::string& kind, const std::string& proposal = "",
-                    const std::string& training = "", const std::string& root = "",
-                    const std::string& data = "") {
-    return "seed = 3\n" + root + "\n[data]\nfile = \"" + kind + ".npy\"\n" + data +
-           "\n[coordinates]\nkind = \"" + kind +
-           "\"\n[proposal]\nfamily = \"spline-flow\"\nlayers = 4\nbins = 4\nhidden = [12, 12]\n" + proposal +
-           "\n[training]\nsteps = 12\nbatch_size = 300\nlearning_rate = 2e-3\nema_decay = 0.9\n" + training +
-           "\n[output]\ndirectory = \"out\"\ncheckpoint_interval = 5\nvalidation_interval = 4\n"
-           "log_interval = 2\n";
-}
-
-/** Two clouds, [frames, 2]. */
-std::vector<float> twoClouds(int frames) {
-    CounterRandom random(1, CounterRandom::Stream::Sample, 0);
-    std::vector<float> values;
-    for (int f = 0; f < frames; f++) {
-        const double x = random.uniform() < 0.7 ? -1.5 : 1.5;
-        values.push_back(float(x + 0.3 * random.normal()));
-        values.push_back(float(0.5 * x * x + 0.2 * random.normal() + 4.0));
-    }
-    return values;
-}
-
-/** A chain of five bonded particles whose torsions have two minima, [frames, 5, 3] in nm. */
-std::vector<float> bentChain(int frames) {
-    CounterRandom random(2, CounterRandom::Stream::Sample, 0);
-    std::vector<ZMatrixRow> rows = {
-        {0, -1, -1, -1}, {1, 0, -1, -1}, {2, 1, 0, -1}, {3, 2, 1, 0}, {4, 3, 2, 1}};
-    const InternalCoordinates internal(rows);
-    std::vector<float> values;
-    for (int f = 0; f < frames; f++) {
-        std::vector<double> u(9), x(15);
-        for (int k = 0; k < 4; k++)
-            u[k] = 0.15 + 0.003 * random.normal();
-        for (int k = 4; k < 7; k++)
-            u[k] = 1.9 + 0.05 * random.normal();
-        for (int k = 7; k < 9; k++)
-            u[k] = (random.uniform() < 0.5 ? 3.0 : -1.1) + 0.2 * random.normal();
-        internal.toCartesian(u.data(), x.data());
-        internal.orient(random, x.data());
-        values.insert(values.end(), x.begin(), x.end());
-    }
-    return values;
-}
-
-const std::string chainBonds =
-    "bonds = [[0, 1], [1, 2], [2, 3], [3, 4]]\nparticles = [{name = \"A\", mass = 12.0}, "
-    "{name = \"B\", mass = 12.0}, {name = \"C\", mass = 12.0}, {name = \"D\", mass = "
-    "12.0}, {name = \"E\", mass = 12.0}]\n";
-
-class ProposalTraining : public ::testing::Test {
-protected:
-    ProposalTraining() {
-        folder.write("vector.npy", npyBytes({3000, 2}, twoClouds(3000)));
-        const std::vector<float> chain = bentChain(1000);
-        folder.write("internal.npy", npyBytes({1000, 5, 3}, chain));
-        folder.write("cartesian.npy", npyBytes({1000, 5, 3}, chain));
-    }
-    TrainingConfig config(const std::string& text, const std::string& output = "out") {
-        TrainingConfig result = TrainingConfig::read(folder.write("run.toml", text));
-        result.output.directory = folder.path(output);
-        return result;
-    }
-    bool train(const TrainingConfig& run, Trainer::Start start = Trainer::Start::Fresh,
-               int stopAfter = 1000000) {
-        Trainer trainer(run, start);
-        return trainer.run([stopAfter]() mutable { return --stopAfter == 0; });
-    }
-    std::shared_ptr<const Proposal> load(const std::string& output = "out") {
-        return readProposal(folder.path(output + "/proposal.safetensors"));
-    }
-    std::vector<double> numbers(const std::string& file) {
-        const ModelFile content = ModelFile::read(folder.path(file));
-        std::vector<double> all;
-        for (const auto& [name, info] : content.getTensors())
-            for (double x : content.readTensor(name, info.shape))
-                all.push_back(x);
-        return all;
-    }
-    std::vector<double> validation(const std::string& output = "out") {
-        std::ifstream file(folder.path(output + "/log.jsonl"));
-        std::vector<double> result;
-        for (std::string line; std::getline(file, line);) {
-            const auto entry = nlohmann::json::parse(line);
-            if (entry.contains("validation_loss"))
-                result.push_back(entry["validation_loss"]);
-        }
-        return result;
-    }
-    /** The mean of -log q over the frames for validation, which are the last of the file. */
-    double meanLoss(const Proposal& proposal, const std::vector<float>& frames, int validationFrames) {
-        const std::vector<double> x(frames.end() - validationFrames * proposal.getNumCoordinates(),
-                                    frames.end());
-        std::vector<double> logDensity(validationFrames);
-        proposal.logDensity(validationFrames, x.data(), logDensity.data());
-        double sum = 0.0;
-        for (double value : logDensity)
-            sum -= value;
-        return sum / validationFrames;
-    }
-    TemporaryFolder folder;
-};
-
-const std::string last = "validation_split = \"last\"\n";
 
 TEST_F(ProposalTraining, ADensityIntegratesToOneAndBeatsANormalOne) {
     TrainingConfig run = config(flowRun("vector", "", "", "", last));
@@ -235,6 +121,80 @@ TEST_F(ProposalTraining, TheCutOfACircularCoordinateLiesWhereNobodyIs) {
     EXPECT_NEAR(validation().back(), meanLoss(*load(), angles, 200), 1e-5);
 }
 
+TEST_F(ProposalTraining, NoiseIsForCoordinatesThatAreNotAngles) {
+    const std::string text = flowRun("vector", "circular = [1]\n", "noise = 0.1\n", "", last);
+    TrainingConfig run = config(text);
+    const FlowFrames noisy(run, at::kDouble);
+    run.stages[0].noise = 0.0;
+    const FlowFrames plain(run, at::kDouble);
+    const at::Tensor difference = noisy.trainingBatch(3, 0, 300).sub(plain.trainingBatch(3, 0, 300));
+    EXPECT_EQ(difference[1].abs().max().item<double>(), 0.0);
+    // 300 draws: 5 sigma are 20 percent.
+    EXPECT_NEAR(difference[0].square().mean().sqrt().item<double>(), 0.1, 0.02);
+    EXPECT_TRUE(noisy.validationBatch(100).equal(plain.validationBatch(100)));
+    // A share of a batch is a part of it.
+    EXPECT_TRUE(noisy.trainingBatch(3, 100, 50).equal(noisy.trainingBatch(3, 0, 300).narrow(1, 100, 50)));
+}
+
+TEST_F(ProposalTraining, WeightsChooseAmongFrames) {
+    const std::vector<float> frames = twoClouds(3000);
+    std::vector<float> weights;
+    double mean = 0.0, sum = 0.0;
+    for (int f = 0; f < 3000; f++) {
+        weights.push_back(frames[2 * f] > 0.0f ? 1.0f + float(f % 2) : 0.0f);
+        if (f < 2700) {
+            mean += double(weights.back()) * frames[2 * f];
+            sum += weights.back();
+        }
+    }
+    folder.write("weights.npy", npyBytes({3000}, weights));
+    const TrainingConfig run = config(flowRun("vector", "", "", "", last + "weights = \"weights.npy\"\n"));
+    const FlowFrames weighted(run, at::kDouble);
+    EXPECT_NEAR(weighted.getLocation()[0], mean / sum, 1e-6);
+    EXPECT_TRUE(weighted.getAccount().weighted);
+    const at::Tensor x = weighted.trainingBatch(0, 0, 300)[0] * weighted.getScale()[0];
+    EXPECT_GT(x.min().item<double>() + weighted.getLocation()[0], 0.0);
+    EXPECT_TRUE(train(run));
+}
+
+TEST_F(ProposalTraining, ParticlesOfACycleAreRenamed) {
+    const std::string cycles = "cycles = [[1, 3, 4]]\n[proposal]";
+    std::string text = flowRun("cartesian", "", "random_rotations = false\n", "", last);
+    text.replace(text.find("[proposal]"), 10, cycles);
+    const TrainingConfig run = config(text);
+    const FlowFrames frames(run, at::kDouble);
+    TrainingConfig plain = run;
+    plain.proposal.cycles.clear();
+    const FlowFrames others(plain, at::kDouble);
+    const at::Tensor renamed = frames.trainingBatch(5, 0, 300).t().contiguous(),
+                     before = others.trainingBatch(5, 0, 300).t().contiguous();
+    const FrameCoordinates coordinates(5, Proposal::Frame::Centred);
+    const auto positions = [&](const at::Tensor& v, std::int64_t i) {
+        std::vector<double> y(12), x(15);
+        for (int c = 0; c < 12; c++)
+            y[c] = frames.getLocation()[c] + frames.getScale()[c] * v.data_ptr<double>()[12 * i + c];
+        coordinates.toPositions(y.data(), x.data());
+        return x;
+    };
+    const int shifts[3][5] = {{0, 1, 2, 3, 4}, {0, 3, 2, 4, 1}, {0, 4, 2, 1, 3}};
+    int seen[3] = {0, 0, 0};
+    for (int i = 0; i < 300; i++) {
+        const std::vector<double> x = positions(renamed, i), from = positions(before, i);
+        for (int s = 0; s < 3; s++) {
+            double difference = 0.0;
+            for (int k = 0; k < 15; k++)
+                difference = std::max(difference, std::abs(x[k] - from[3 * shifts[s][k / 3] + k % 3]));
+            seen[s] += difference < 1e-6;
+        }
+    }
+    EXPECT_EQ(seen[0] + seen[1] + seen[2], 300);
+    for (int count : seen)
+        EXPECT_NEAR(count, 100, 41); // 5 sigma
+    // Frames for validation stay as they are.
+    EXPECT_TRUE(frames.validationBatch(100).equal(others.validationBatch(100)));
+    EXPECT_TRUE(train(run));
+}
+
 TEST_F(ProposalTraining, AResumedRunEqualsAnUnbrokenOneBitForBit) {
     for (const std::string more :
          {"noise = 0.05\ngradient_norm = 1.0\n", "early_stopping = 2\nprecision = \"float64\"\n"}) {
@@ -283,8 +243,15 @@ TEST_F(ProposalTraining, EarlyStoppingLeavesTheBestWeights) {
     int steps = static_cast<int>(best) + 1;
     EXPECT_FALSE(train(run, Trainer::Start::Fresh, steps));
     EXPECT_EQ(numbers("short/proposal.safetensors"), numbers("out/proposal.safetensors"));
-    // There is nothing left to do.
+    // So does one that was interrupted after the best of its validations.
     run.stages[0].earlyStopping = 3;
+    run.output.directory = folder.path("broken");
+    EXPECT_FALSE(train(run, Trainer::Start::Fresh, steps + 1));
+    EXPECT_TRUE(train(run, Trainer::Start::Resume));
+    EXPECT_EQ(validation("broken"), losses);
+    for (const std::string file : {"/proposal.safetensors", "/checkpoint.safetensors"})
+        EXPECT_EQ(numbers("broken" + file), numbers("out" + file)) << file;
+    // There is nothing left to do.
     run.output.directory = folder.path("out");
     EXPECT_TRUE(train(run, Trainer::Start::Resume));
     EXPECT_EQ(validation(), losses);
@@ -311,6 +278,9 @@ TEST_F(ProposalTraining, FramesThatCannotBeAreRefused) {
     const auto problem = [&](const std::string& text) {
         return messageOf([&] { train(config(text), Trainer::Start::Overwrite); });
     };
+    std::string cycles = flowRun("internal", "", "", chainBonds);
+    cycles.insert(cycles.find("[proposal]"), "cycles = [[1, 5]]\n");
+    EXPECT_NE(problem(cycles).find("names particle 5, the frames have 5"), std::string::npos);
     EXPECT_NE(problem(flowRun("internal")).find("need the molecule's bonds"), std::string::npos);
     EXPECT_NE(problem(flowRun("vector", "circular = [2]\n")).find("names coordinate 2, the frames have 2"),
               std::string::npos);
@@ -341,6 +311,9 @@ TEST_F(ProposalTraining, StepsThatAreNotFiniteAreLeftOut) {
 
 TEST_F(ProposalTraining, ConfigurationsThatCannotBeAreRefused) {
     const auto problem = [&](const std::string& text) { return messageOf([&] { config(text); }); };
+    const auto inCoordinates = [](std::string text, const std::string& key) {
+        return text.insert(text.find("[proposal]"), key + "\n");
+    };
     const std::vector<std::pair<std::string, std::string>> cases = {
         {flowRun("vector", "bogus = 1\n"), "proposal.bogus (line"},
         {flowRun("vector", "kind = \"planar\"\n"), "proposal.kind is \"planar\""},
@@ -353,138 +326,14 @@ TEST_F(ProposalTraining, ConfigurationsThatCannotBeAreRefused) {
         {flowRun("vector", "", "noise = -0.1\n"), "training.noise must lie between"},
         {flowRun("vector", "", "early_stopping = -1\n"), "training.early_stopping must be at least 0"},
         {flowRun("vector") + "[model]\narchitecture = \"mlp\"\n", "model stands beside [proposal]"},
+        {inCoordinates(flowRun("vector"), "cycles = [[0, 1]]"), "coordinates.cycles is for particles"},
+        {inCoordinates(flowRun("internal"), "cycles = [[3]]"), "must be arrays of two or more"},
+        {inCoordinates(flowRun("internal"), "cycles = [[0, 1], [1, 2]]"), "names particle 1 twice"},
         {flowRun("vector", "", "", "", "validation_split = \"first\"\n"),
          "data.validation_split is \"first\""},
     };
     for (const auto& [text, expected] : cases)
         EXPECT_NE(problem(text).find(expected), std::string::npos) << problem(text);
-}
-
-/** The same runs of a continuous flow. */
-std::string matchingRun(const std::string& kind, const std::string& proposal = "",
-                        const std::string& training = "", const std::string& data = "") {
-    std::string run = flowRun(kind, "", training, "", data);
-    const std::string splines = "family = \"spline-flow\"\nlayers = 4\nbins = 4\nhidden = [12, 12]\n";
-    return run.replace(run.find(splines), splines.size(),
-                       "family = \"continuous-flow\"\nhidden = [16, 16]\n" + proposal);
-}
-
-using FlowMatching = ProposalTraining;
-
-TEST_F(FlowMatching, ADensityIntegratesToOneAndBeatsANormalOne) {
-    TrainingConfig run = config(matchingRun("vector", "time_frequencies = 2\npairing = 100\n", "", last));
-    run.stages[0].steps = 500;
-    run.stages[0].learningRate = 5e-3;
-    run.stages[0].emaDecay = 0.98;
-    EXPECT_TRUE(train(run));
-    const auto proposal = load();
-    EXPECT_EQ(proposal->getFamily(), "continuous-flow");
-    const std::vector<float> frames = twoClouds(3000);
-    // The normal distribution of the same mean and width, see above: 2.9.
-    EXPECT_LT(meanLoss(*proposal, frames, 300), 2.3);
-    double sum = 0.0;
-    const double step = 0.16;
-    std::vector<double> x, logDensity;
-    for (int i = -22; i < 22; i++)
-        for (int j = 15; j < 52; j++) {
-            x.push_back(step * i);
-            x.push_back(step * j);
-        }
-    logDensity.resize(x.size() / 2);
-    proposal->logDensity(static_cast<std::int64_t>(logDensity.size()), x.data(), logDensity.data());
-    for (double value : logDensity)
-        sum += std::exp(value) * step * step;
-    EXPECT_NEAR(sum, 1.0, 0.01);
-}
-
-TEST_F(FlowMatching, PairsMakeTheLossSmaller) {
-    const auto lossWith = [&](const std::string& pairing) {
-        EXPECT_TRUE(train(config(matchingRun("vector", pairing)), Trainer::Start::Overwrite));
-        return validation().front();
-    };
-    // With a velocity that is still nearly zero it is the mean squared distance of pairs.
-    const double alone = lossWith("pairing = 0\n"), paired = lossWith("pairing = 100\n");
-    EXPECT_NEAR(alone, 2.0, 0.3);
-    EXPECT_LT(paired, 0.3 * alone);
-    EXPECT_GT(lossWith("pairing = 0\nsigma = 0.3\n"), 0.8 * alone);
-}
-
-TEST_F(FlowMatching, ResumingThreadsAndCoordinates) {
-    const std::string text = matchingRun("cartesian", "activation = \"tanh\"\n", "early_stopping = 5\n");
-    TrainingConfig whole = config(text, "whole"), broken = config(text, "broken");
-    whole.training.threads = 1;
-    broken.training.threads = 2;
-    EXPECT_TRUE(train(whole));
-    EXPECT_FALSE(train(broken, Trainer::Start::Fresh, 7));
-    EXPECT_TRUE(train(broken, Trainer::Start::Resume));
-    for (const std::string file : {"/proposal.safetensors", "/checkpoint.safetensors"})
-        EXPECT_EQ(numbers("whole" + file), numbers("broken" + file)) << file;
-    EXPECT_EQ(load("whole")->getFrame(), Proposal::Frame::Centred);
-}
-
-TEST_F(FlowMatching, StartsFromAnotherFlowAndRefusesWhatCannotBe) {
-    train(config(matchingRun("vector"), "first"));
-    const std::string start = "start_from = \"first/proposal.safetensors\"\nweight_decay = 0.0\n";
-    TrainingConfig again = config(matchingRun("vector", "", start), "second");
-    again.stages[0].learningRate = again.stages[0].finalLearningRate = 1e-30;
-    train(again);
-    EXPECT_EQ(numbers("first/proposal.safetensors").size(), numbers("second/proposal.safetensors").size());
-    EXPECT_NEAR(validation("first").back(), validation("second").back(), 1e-6);
-    const auto problem = [&](const std::string& text) {
-        return messageOf([&] { train(config(text), Trainer::Start::Overwrite); });
-    };
-    EXPECT_NE(
-        problem(matchingRun("vector", "time_frequencies = 3\n", start)).find("is no continuous flow like"),
-        std::string::npos);
-    EXPECT_NE(problem(matchingRun("internal")).find("knows no circular coordinates"), std::string::npos);
-    EXPECT_NE(problem(matchingRun("vector", "time_frequencies = 65\n")).find("timeFrequencies is 65"),
-              std::string::npos);
-    EXPECT_NE(problem(matchingRun("vector", "bins = 3\n")).find("proposal.bins (line"), std::string::npos);
-}
-
-TEST(TorchVelocity, GradientsAreThoseOfFiniteDifferences) {
-    using Activation = ContinuousFlowDescription::Activation;
-    for (const Activation activation : {Activation::Swish, Activation::Tanh}) {
-        ContinuousFlowDescription flow;
-        flow.count = 3;
-        flow.frame = Proposal::Frame::Vector;
-        flow.mlp = {{5, 4}, activation};
-        flow.timeFrequencies = 2;
-        TorchVelocity network(flow, at::kDouble);
-        network.initialize(2);
-        CounterRandom random(1, CounterRandom::Stream::Sample, 0);
-        const auto draw = [&](at::Tensor tensor) {
-            for (std::int64_t i = 0; i < tensor.numel(); i++)
-                tensor.data_ptr<double>()[i] = random.normal();
-            return tensor;
-        };
-        draw(network.getFlatParameters());
-        const at::Tensor u = draw(at::empty({6, 3}, at::kDouble)),
-                         target = draw(at::empty({6, 3}, at::kDouble));
-        const at::Tensor t = draw(at::empty({6}, at::kDouble)).sigmoid();
-        at::Tensor gradient = at::zeros_like(network.getFlatParameters()), ignored = gradient.clone();
-        network.addGradient(u, t, target, 0.5, gradient);
-        for (std::int64_t k = 0; k < gradient.numel(); k++) {
-            double& value = network.getFlatParameters().data_ptr<double>()[k];
-            const double before = value, step = 1e-5;
-            value = before + step;
-            const double above = network.addGradient(u, t, target, 0.5, ignored);
-            value = before - step;
-            const double below = network.addGradient(u, t, target, 0.5, ignored);
-            value = before;
-            EXPECT_NEAR(gradient[k].item<double>(), (above - below) / (2.0 * step), 1e-7) << k;
-        }
-        // The inference has the same velocity.
-        const std::vector<double> ones(3, 1.0);
-        const ContinuousFlowProposal proposal(
-            {flow, network.exportTensors({0.0, 0.0, 0.0}, ones, network.getFlatParameters()), {}, {}});
-        std::vector<double> velocity(18), divergence(6);
-        proposal.computeVelocity(6, u.data_ptr<double>(), t.data_ptr<double>(), velocity.data(),
-                                 divergence.data());
-        const at::Tensor found = network.velocity(u, t);
-        for (int i = 0; i < 18; i++)
-            EXPECT_NEAR(velocity[i], found.data_ptr<double>()[i], 1e-12);
-    }
 }
 
 TEST(FrameOrder, TheLastFramesOfEachMoleculeAreForValidation) {

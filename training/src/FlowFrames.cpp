@@ -11,7 +11,6 @@
 
 #include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/Error.h"
-#include "openmmscore/sampling/FrameCoordinates.h"
 
 namespace OpenMMScore {
 
@@ -50,6 +49,27 @@ double emptiestPlace(const std::vector<double>& angles, const std::vector<double
     return wrap((middle % bins + 0.5) * twoPi / bins - std::numbers::pi);
 }
 
+FlowCoordinates fitInternal(const TrainingFrames& source, const TrainingConfig& config, int count) {
+    std::vector<std::array<int, 2>> bonds;
+    for (const auto& [a, b] : config.model.bonds)
+        bonds.push_back({a, b});
+    if (bonds.empty())
+        throw Error(config.data.molecules[0].file +
+                    ": internal coordinates need the molecule's bonds (see bonds, or use openmmscore train, "
+                    "which takes them from the topology)");
+    std::vector<double> masses;
+    for (const ParticleDescription& particle : config.model.particles)
+        masses.push_back(particle.mass);
+    return FlowCoordinates::fit(makeZMatrix(count, bonds, masses), source.values.size(0),
+                                source.values.data_ptr<double>());
+}
+
+/** @return a tensor that shares the memory */
+at::Tensor indexOf(const std::vector<std::int64_t>& places) {
+    return at::from_blob(const_cast<std::int64_t*>(places.data()), {static_cast<std::int64_t>(places.size())},
+                         at::kLong);
+}
+
 } // namespace
 
 FlowFrames::~FlowFrames() = default;
@@ -68,11 +88,16 @@ FlowFrames::FlowFrames(const TrainingConfig& config, const at::TensorOptions& te
             std::to_string(source.values.size(0)) +
             " frames are for training, fewer than training.batch_size = " + std::to_string(batchSize));
     const at::Tensor y = convert(source, config);
+    isCircular.assign(dimension, false);
+    for (int c : circular)
+        isCircular[c] = true;
     findScales(y);
     if (rotations)
         shareScales();
     checkScales(path);
     keep(y);
+    if (!cycles.empty())
+        keepPositions(source);
 }
 
 /** @return shape [frames, coordinates], float64, in the order of the files */
@@ -87,8 +112,6 @@ at::Tensor FlowFrames::convert(const TrainingFrames& source, const TrainingConfi
                                    : ": coordinates of positions need an array [frames, particles, 3]; plain "
                                      "vectors need coordinates.kind = \"vector\""));
     count = vector ? width : width / 3;
-    if (proposal.coordinates == Coordinates::Internal)
-        return convertInternal(source, config);
     if (vector) {
         dimension = width;
         for (std::int64_t index : proposal.circular) {
@@ -103,39 +126,41 @@ at::Tensor FlowFrames::convert(const TrainingFrames& source, const TrainingConfi
         }
         return source.values;
     }
-    const FrameCoordinates coordinates(count, Proposal::Frame::Centred);
-    dimension = coordinates.getDimension();
-    rotations = config.training.randomRotations;
-    at::Tensor y = at::empty({source.values.size(0), dimension}, at::kDouble);
-    for (std::int64_t f = 0; f < y.size(0); f++)
-        coordinates.toCoordinates(source.values.data_ptr<double>() + f * width,
-                                  y.data_ptr<double>() + f * dimension);
-    return y;
+    return convertPositions(source, config);
 }
 
-at::Tensor FlowFrames::convertInternal(const TrainingFrames& source, const TrainingConfig& config) {
+at::Tensor FlowFrames::convertPositions(const TrainingFrames& source, const TrainingConfig& config) {
     const std::string& path = config.data.molecules[0].file;
-    std::vector<std::array<int, 2>> bonds;
-    for (const auto& [a, b] : config.model.bonds)
-        bonds.push_back({a, b});
-    if (bonds.empty())
-        throw Error(path + ": internal coordinates need the molecule's bonds (see bonds, or use openmmscore "
-                           "train, which takes them from the topology)");
-    std::vector<double> masses;
-    for (const ParticleDescription& particle : config.model.particles)
-        masses.push_back(particle.mass);
-    const double* x = source.values.data_ptr<double>();
-    const std::int64_t numFrames = source.values.size(0);
-    internal = FlowCoordinates::fit(makeZMatrix(count, bonds, masses), numFrames, x);
-    dimension = internal->getDimension();
-    circular = internal->getCircular();
-    at::Tensor y = at::empty({numFrames, dimension}, at::kDouble);
-    for (std::int64_t f = 0; f < numFrames; f++, x += 3 * count)
-        if (internal->toFlow(x, y.data_ptr<double>() + f * dimension).status !=
-            InternalCoordinates::Status::Ok)
+    if (config.proposal.coordinates == Coordinates::Internal) {
+        internal = fitInternal(source, config, count);
+        dimension = internal->getDimension();
+        circular = internal->getCircular();
+    }
+    else {
+        centred.emplace(count, Proposal::Frame::Centred);
+        dimension = centred->getDimension();
+        rotations = config.training.randomRotations;
+    }
+    cycles = config.proposal.cycles;
+    for (const std::vector<std::int64_t>& cycle : cycles)
+        for (std::int64_t particle : cycle)
+            if (particle >= count)
+                throw Error(path + ": coordinates.cycles names particle " + std::to_string(particle) +
+                            ", the frames have " + std::to_string(count) + " (counted from 0)");
+    at::Tensor y = at::empty({source.values.size(0), dimension}, at::kDouble);
+    for (std::int64_t f = 0; f < y.size(0); f++)
+        if (!convertFrame(source.values.data_ptr<double>() + f * 3 * count,
+                          y.data_ptr<double>() + f * dimension))
             throw Error(path + ": frame " + std::to_string(f) +
                         " has no internal coordinates: atoms lie upon each other or on a line");
     return y;
+}
+
+bool FlowFrames::convertFrame(const double* x, double* y) const {
+    if (internal)
+        return internal->toFlow(x, y).status == InternalCoordinates::Status::Ok;
+    centred->toCoordinates(x, y);
+    return true;
 }
 
 void FlowFrames::findScales(const at::Tensor& y) {
@@ -152,7 +177,7 @@ void FlowFrames::findScale(const at::Tensor& y, int c) {
         values.push_back(y.data_ptr<double>()[order->getFrames()[i] * dimension + c]);
     if (order->isWeighted())
         weights.assign(order->getWeights().begin(), order->getWeights().begin() + numTraining);
-    if (std::find(circular.begin(), circular.end(), c) != circular.end()) {
+    if (isCircular[c]) {
         location[c] = wrap(emptiestPlace(values, weights) + std::numbers::pi);
         return;
     }
@@ -189,53 +214,65 @@ void FlowFrames::checkScales(const std::string& path) const {
                         " is the same in all training frames, so it has no density (leave it out)");
 }
 
+void FlowFrames::standardize(double* y) const {
+    for (int c = 0; c < dimension; c++) {
+        y[c] = (y[c] - location[c]) / scale[c];
+        if (isCircular[c])
+            y[c] = wrap(y[c]);
+    }
+}
+
 void FlowFrames::keep(const at::Tensor& y) {
-    std::vector<bool> angle(dimension, false);
-    for (int c : circular)
-        angle[c] = true;
-    frames = at::empty({y.size(0), dimension}, options);
-    const auto fill = [&](auto* out) {
-        for (std::int64_t frame : order->getFrames()) {
-            const double* from = y.data_ptr<double>() + frame * dimension;
-            for (int c = 0; c < dimension; c++) {
-                const double v = (from[c] - location[c]) / scale[c];
-                *out++ = static_cast<std::remove_reference_t<decltype(*out)>>(angle[c] ? wrap(v) : v);
-            }
-        }
-    };
-    if (frames.scalar_type() == at::kDouble)
-        fill(frames.data_ptr<double>());
-    else
-        fill(frames.data_ptr<float>());
+    const at::Tensor ordered = y.index_select(0, indexOf(order->getFrames()));
+    for (std::int64_t place = 0; place < ordered.size(0); place++)
+        standardize(ordered.data_ptr<double>() + place * dimension);
+    frames = ordered.to(options);
+}
+
+void FlowFrames::keepPositions(const TrainingFrames& source) {
+    positions = source.values.to(at::kFloat).index_select(0, indexOf(order->getFrames()));
 }
 
 at::Tensor FlowFrames::gather(const std::vector<std::int64_t>& places) const {
-    const at::Tensor index = at::from_blob(const_cast<std::int64_t*>(places.data()),
-                                           {static_cast<std::int64_t>(places.size())}, at::kLong);
-    return frames.index_select(0, index);
+    return frames.index_select(0, indexOf(places));
+}
+
+void FlowFrames::vary(std::int64_t place, CounterRandom& random, double* v) const {
+    if (!cycles.empty()) {
+        std::vector<double> x(3 * static_cast<std::size_t>(count)), y(dimension);
+        const float* from = positions.data_ptr<float>() + place * 3 * count;
+        std::copy_n(from, x.size(), x.begin());
+        for (const std::vector<std::int64_t>& cycle : cycles) {
+            const std::size_t shift = random.below(cycle.size());
+            for (std::size_t k = 0; k < cycle.size(); k++)
+                std::copy_n(from + 3 * cycle[(k + shift) % cycle.size()], 3, x.begin() + 3 * cycle[k]);
+        }
+        if (convertFrame(x.data(), y.data())) {
+            standardize(y.data());
+            std::copy_n(y.begin(), dimension, v);
+        }
+    }
+    // Scales are the same in all directions, so v can be turned like y.
+    if (rotations)
+        rotate(v, dimension / 3, random);
+    for (int c = 0; noise > 0.0 && c < dimension; c++)
+        if (!isCircular[c])
+            v[c] += noise * random.normal();
 }
 
 at::Tensor FlowFrames::trainingBatch(std::int64_t step, std::int64_t first, std::int64_t size) const {
     const std::int64_t perEpoch = order->getNumTraining() / batchSize;
-    at::Tensor batch = gather(order->draw(static_cast<std::uint64_t>(step / perEpoch),
-                                          (step % perEpoch) * batchSize + first, size));
-    if (noise > 0.0 || rotations) {
-        std::vector<bool> noisy(dimension, noise > 0.0);
-        for (int c : circular)
-            noisy[c] = false;
-        at::Tensor exact = batch.to(at::kDouble);
+    const std::vector<std::int64_t> places =
+        order->draw(static_cast<std::uint64_t>(step / perEpoch), (step % perEpoch) * batchSize + first, size);
+    at::Tensor batch = gather(places);
+    if (noise > 0.0 || rotations || !cycles.empty()) {
+        batch = batch.to(at::kDouble);
         for (std::int64_t i = 0; i < size; i++) {
             CounterRandom random(seed, Stream::Sample, static_cast<std::uint64_t>(step),
                                  static_cast<std::uint32_t>(first + i));
-            double* v = exact.data_ptr<double>() + i * dimension;
-            // Scales are the same in all directions, so v can be turned like y.
-            if (rotations)
-                rotate(v, dimension / 3, random);
-            for (int c = 0; c < dimension; c++)
-                if (noisy[c])
-                    v[c] += noise * random.normal();
+            vary(places[i], random, batch.data_ptr<double>() + i * dimension);
         }
-        batch = exact.to(options);
+        batch = batch.to(options);
     }
     return batch.t().contiguous();
 }

@@ -11,6 +11,7 @@
 #include "FrameOrder.h"
 #include "Objective.h"
 #include "openmmscore/sampling/FlowCoordinates.h"
+#include "openmmscore/sampling/FrameCoordinates.h"
 #include "openmmscore/training/TrainingConfig.h"
 
 namespace OpenMMScore {
@@ -23,6 +24,8 @@ namespace OpenMMScore {
  * with the mean and standard deviation of the training frames. The location of a circular coordinate is such
  * that the cut, half a turn away from it, lies where fewest frames are. Positions that are turned at random
  * have the location zero and one scale for each three coordinates.
+ *
+ * Where particles are renamed in cycles, frames are converted again each time they are used.
  *
  * Arrays of samples are transposed, [coordinates, samples], and on the CPU.
  */
@@ -53,12 +56,19 @@ public:
 
 private:
     at::Tensor convert(const TrainingFrames& source, const TrainingConfig& config);
-    at::Tensor convertInternal(const TrainingFrames& source, const TrainingConfig& config);
+    at::Tensor convertPositions(const TrainingFrames& source, const TrainingConfig& config);
+    /** @return whether a frame of positions, [particles, 3], has coordinates y */
+    bool convertFrame(const double* x, double* y) const;
     void findScales(const at::Tensor& y);
     void findScale(const at::Tensor& y, int coordinate);
     void checkScales(const std::string& path) const;
     void shareScales();
     void keep(const at::Tensor& y);
+    void keepPositions(const TrainingFrames& source);
+    /** Turn y into v. */
+    void standardize(double* y) const;
+    /** Change v of the frame at a place by what is drawn each time it is used. */
+    void vary(std::int64_t place, CounterRandom& random, double* v) const;
     at::Tensor gather(const std::vector<std::int64_t>& places) const;
 
     at::TensorOptions options;
@@ -68,12 +78,18 @@ private:
     bool rotations = false;
     int dimension = 0, count = 0;
     std::vector<int> circular;
+    /** shape [coordinates] */
+    std::vector<bool> isCircular;
+    std::vector<std::vector<std::int64_t>> cycles;
     std::vector<double> location, scale;
     std::optional<FlowCoordinates> internal;
+    std::optional<FrameCoordinates> centred;
     std::unique_ptr<FrameOrder> order;
     DataAccount account;
     /** shape [frames, coordinates]: v, in the order of FrameOrder */
     at::Tensor frames;
+    /** shape [frames, 3 particles], float32, in the same order; undefined without cycles */
+    at::Tensor positions;
 };
 
 } // namespace OpenMMScore

@@ -1,5 +1,7 @@
 #include "ProposalReader.h"
 
+#include <set>
+
 #include "StageReader.h"
 #include "openmmscore/models/Error.h"
 
@@ -22,6 +24,20 @@ void readLayer(ConfigTable& table, ProposalConfig& proposal) {
     using Activation = SplineFlowDescription::Activation;
     const Activation activations[] = {Activation::ReLU, Activation::SiLU, Activation::Tanh};
     layer.activation = activations[table.choice("activation", {"relu", "silu", "tanh"}, 0)];
+}
+
+void readCycles(ConfigTable& table, ProposalConfig& proposal) {
+    proposal.cycles = table.integerRows("cycles", 0);
+    if (!proposal.cycles.empty() && proposal.coordinates == ProposalConfig::Coordinates::Vector)
+        table.fail("cycles", "is for particles, but coordinates.kind is \"vector\"");
+    std::set<std::int64_t> seen;
+    for (const std::vector<std::int64_t>& cycle : proposal.cycles) {
+        if (cycle.size() < 2)
+            table.fail("cycles", "must be arrays of two or more particles each");
+        for (std::int64_t particle : cycle)
+            if (!seen.insert(particle).second)
+                table.fail("cycles", "names particle " + std::to_string(particle) + " twice");
+    }
 }
 
 void readCircular(ConfigTable& table, ProposalConfig& proposal) {
@@ -114,6 +130,7 @@ void readProposalConfig(ConfigTable& root, const std::string& file, TrainingConf
     const Coordinates kinds[] = {Coordinates::Vector, Coordinates::Cartesian, Coordinates::Internal};
     coordinates.text("kind");
     proposal.coordinates = kinds[coordinates.choice("kind", {"vector", "cartesian", "internal"}, 0)];
+    readCycles(coordinates, proposal);
     coordinates.finish();
     ConfigTable table = root.table("proposal");
     table.text("family");

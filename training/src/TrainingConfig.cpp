@@ -162,6 +162,8 @@ nlohmann::json proposalRunToJson(const TrainingConfig& config, const nlohmann::j
                            {"proposal", splines ? splinesToJson(proposal) : continuousToJson(proposal)},
                            {"training", optimizationToJson(stage)}};
     json["proposal"]["coordinates"] = coordinates[static_cast<int>(proposal.coordinates)];
+    if (!proposal.cycles.empty())
+        json["proposal"]["cycles"] = proposal.cycles;
     if (!stage.startFrom.empty())
         json["training"]["start_from"] = fs::path(stage.startFrom).filename().string();
     json["training"]["noise"] = stage.noise;

@@ -70,7 +70,7 @@ int train(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
     Arguments arguments;
-    CLI::App app("Train a score model and write it as a model file");
+    CLI::App app("Train a score model, or a proposal, and write it as a file");
     app.add_option("config", arguments.config, "the run, as a TOML file (docs/training.md lists the keys)")
         ->required();
     app.add_option(

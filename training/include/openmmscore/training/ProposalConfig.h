@@ -26,6 +26,9 @@ struct ProposalConfig {
     /** Indices of coordinates that are angles in radians, of plain numbers alone; or all of them. */
     std::vector<std::int64_t> circular;
     bool allCircular = false;
+    /** Particles that are alike, in lists; each time a frame is used, those of a list are renamed in a cycle,
+     * by a number of places that is drawn. Not of plain numbers. */
+    std::vector<std::vector<std::int64_t>> cycles;
     /** What each of so many layers is like. Which coordinates it transforms is drawn. */
     SplineFlowDescription::Layer layer;
     std::int64_t numLayers = 8;

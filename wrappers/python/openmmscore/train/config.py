@@ -22,7 +22,7 @@ _SOURCE = {
 }  # fmt: skip
 _DATA = {
     **_SOURCE, "atoms": (list,), "unit": (str,), "temperature": (int, float),
-    "validation_fraction": (int, float),
+    "validation_fraction": (int, float), "validation_split": (str,),
 }  # fmt: skip
 _MOLECULE = {**_SOURCE, "name": (str,), "sequence": (str,), "features": (list,)}
 _KINDS = {

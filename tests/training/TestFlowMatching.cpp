@@ -1,0 +1,143 @@
+#include <cmath>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/zeros_like.h>
+#include <gtest/gtest.h>
+
+#include "FlowRuns.h"
+#include "openmmscore/sampling/ContinuousFlowProposal.h"
+#include "openmmscore/torch/TorchVelocity.h"
+
+namespace OpenMMScore::testing {
+namespace {
+
+/** The same runs of a continuous flow. */
+std::string matchingRun(const std::string& kind, const std::string& proposal = "",
+                        const std::string& training = "", const std::string& data = "") {
+    std::string run = flowRun(kind, "", training, "", data);
+    const std::string splines = "family = \"spline-flow\"\nlayers = 4\nbins = 4\nhidden = [12, 12]\n";
+    return run.replace(run.find(splines), splines.size(),
+                       "family = \"continuous-flow\"\nhidden = [16, 16]\n" + proposal);
+}
+
+using FlowMatching = ProposalTraining;
+
+TEST_F(FlowMatching, ADensityIntegratesToOneAndBeatsANormalOne) {
+    TrainingConfig run = config(matchingRun("vector", "time_frequencies = 2\npairing = 100\n", "", last));
+    run.stages[0].steps = 500;
+    run.stages[0].learningRate = 5e-3;
+    run.stages[0].emaDecay = 0.98;
+    EXPECT_TRUE(train(run));
+    const auto proposal = load();
+    EXPECT_EQ(proposal->getFamily(), "continuous-flow");
+    const std::vector<float> frames = twoClouds(3000);
+    // The normal distribution of the same mean and width, see above: 2.9.
+    EXPECT_LT(meanLoss(*proposal, frames, 300), 2.3);
+    double sum = 0.0;
+    const double step = 0.16;
+    std::vector<double> x, logDensity;
+    for (int i = -22; i < 22; i++)
+        for (int j = 15; j < 52; j++) {
+            x.push_back(step * i);
+            x.push_back(step * j);
+        }
+    logDensity.resize(x.size() / 2);
+    proposal->logDensity(static_cast<std::int64_t>(logDensity.size()), x.data(), logDensity.data());
+    for (double value : logDensity)
+        sum += std::exp(value) * step * step;
+    EXPECT_NEAR(sum, 1.0, 0.01);
+}
+
+TEST_F(FlowMatching, PairsMakeTheLossSmaller) {
+    const auto lossWith = [&](const std::string& pairing) {
+        EXPECT_TRUE(train(config(matchingRun("vector", pairing)), Trainer::Start::Overwrite));
+        return validation().front();
+    };
+    // With a velocity that is still nearly zero it is the mean squared distance of pairs.
+    const double alone = lossWith("pairing = 0\n"), paired = lossWith("pairing = 100\n");
+    EXPECT_NEAR(alone, 2.0, 0.3);
+    EXPECT_LT(paired, 0.3 * alone);
+    EXPECT_GT(lossWith("pairing = 0\nsigma = 0.3\n"), 0.8 * alone);
+}
+
+TEST_F(FlowMatching, ResumingThreadsAndCoordinates) {
+    const std::string text = matchingRun("cartesian", "activation = \"tanh\"\n", "early_stopping = 5\n");
+    TrainingConfig whole = config(text, "whole"), broken = config(text, "broken");
+    whole.training.threads = 1;
+    broken.training.threads = 2;
+    EXPECT_TRUE(train(whole));
+    EXPECT_FALSE(train(broken, Trainer::Start::Fresh, 7));
+    EXPECT_TRUE(train(broken, Trainer::Start::Resume));
+    for (const std::string file : {"/proposal.safetensors", "/checkpoint.safetensors"})
+        EXPECT_EQ(numbers("whole" + file), numbers("broken" + file)) << file;
+    EXPECT_EQ(load("whole")->getFrame(), Proposal::Frame::Centred);
+}
+
+TEST_F(FlowMatching, StartsFromAnotherFlowAndRefusesWhatCannotBe) {
+    train(config(matchingRun("vector"), "first"));
+    const std::string start = "start_from = \"first/proposal.safetensors\"\nweight_decay = 0.0\n";
+    TrainingConfig again = config(matchingRun("vector", "", start), "second");
+    again.stages[0].learningRate = again.stages[0].finalLearningRate = 1e-30;
+    train(again);
+    EXPECT_EQ(numbers("first/proposal.safetensors").size(), numbers("second/proposal.safetensors").size());
+    EXPECT_NEAR(validation("first").back(), validation("second").back(), 1e-6);
+    const auto problem = [&](const std::string& text) {
+        return messageOf([&] { train(config(text), Trainer::Start::Overwrite); });
+    };
+    EXPECT_NE(
+        problem(matchingRun("vector", "time_frequencies = 3\n", start)).find("is no continuous flow like"),
+        std::string::npos);
+    EXPECT_NE(problem(matchingRun("internal")).find("knows no circular coordinates"), std::string::npos);
+    EXPECT_NE(problem(matchingRun("vector", "time_frequencies = 65\n")).find("timeFrequencies is 65"),
+              std::string::npos);
+    EXPECT_NE(problem(matchingRun("vector", "bins = 3\n")).find("proposal.bins (line"), std::string::npos);
+}
+
+TEST(TorchVelocity, GradientsAreThoseOfFiniteDifferences) {
+    using Activation = ContinuousFlowDescription::Activation;
+    for (const Activation activation : {Activation::Swish, Activation::Tanh}) {
+        ContinuousFlowDescription flow;
+        flow.count = 3;
+        flow.frame = Proposal::Frame::Vector;
+        flow.mlp = {{5, 4}, activation};
+        flow.timeFrequencies = 2;
+        TorchVelocity network(flow, at::kDouble);
+        network.initialize(2);
+        CounterRandom random(1, CounterRandom::Stream::Sample, 0);
+        const auto draw = [&](at::Tensor tensor) {
+            for (std::int64_t i = 0; i < tensor.numel(); i++)
+                tensor.data_ptr<double>()[i] = random.normal();
+            return tensor;
+        };
+        draw(network.getFlatParameters());
+        const at::Tensor u = draw(at::empty({6, 3}, at::kDouble)),
+                         target = draw(at::empty({6, 3}, at::kDouble));
+        const at::Tensor t = draw(at::empty({6}, at::kDouble)).sigmoid();
+        at::Tensor gradient = at::zeros_like(network.getFlatParameters()), ignored = gradient.clone();
+        network.addGradient(u, t, target, 0.5, gradient);
+        for (std::int64_t k = 0; k < gradient.numel(); k++) {
+            double& value = network.getFlatParameters().data_ptr<double>()[k];
+            const double before = value, step = 1e-5;
+            value = before + step;
+            const double above = network.addGradient(u, t, target, 0.5, ignored);
+            value = before - step;
+            const double below = network.addGradient(u, t, target, 0.5, ignored);
+            value = before;
+            EXPECT_NEAR(gradient[k].item<double>(), (above - below) / (2.0 * step), 1e-7) << k;
+        }
+        // The inference has the same velocity.
+        const std::vector<double> ones(3, 1.0);
+        const ContinuousFlowProposal proposal(
+            {flow, network.exportTensors({0.0, 0.0, 0.0}, ones, network.getFlatParameters()), {}, {}});
+        std::vector<double> velocity(18), divergence(6);
+        proposal.computeVelocity(6, u.data_ptr<double>(), t.data_ptr<double>(), velocity.data(),
+                                 divergence.data());
+        const at::Tensor found = network.velocity(u, t);
+        for (int i = 0; i < 18; i++)
+            EXPECT_NEAR(velocity[i], found.data_ptr<double>()[i], 1e-12);
+    }
+}
+
+} // namespace
+} // namespace OpenMMScore::testing
