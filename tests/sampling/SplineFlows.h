@@ -82,12 +82,17 @@ inline std::shared_ptr<SplineFlowProposal> splineFlow(int count, Proposal::Frame
     return std::make_shared<SplineFlowProposal>(count, frame, description, anyTensors(description, strength));
 }
 
-/** Atoms in a chain, with bonds of about 0.14 nm, angles of about 90 degrees, and torsions. */
+/**
+ * A chain of up to four atoms, the fifth a branch, with bonds of about 0.14 nm and angles of about 90
+ * degrees. The chain's torsion is circular, the branch's is not.
+ */
 inline std::shared_ptr<SplineFlowProposal> internalFlow(int numAtoms = 4, double strength = 1) {
-    std::vector<ZMatrixRow> rows = {{1, -1, -1, -1}, {2, 1, -1, -1}, {0, 1, 2, -1}, {3, 2, 1, 0}};
+    std::vector<ZMatrixRow> rows = {
+        {1, -1, -1, -1}, {2, 1, -1, -1}, {0, 1, 2, -1}, {3, 2, 1, 0}, {4, 2, 1, 0}};
+    std::vector<double> centres = {std::nan(""), 2};
     rows.resize(static_cast<std::size_t>(numAtoms));
-    const FlowCoordinates coordinates(
-        rows, std::vector<double>(static_cast<std::size_t>(numAtoms) - 3, std::nan("")));
+    centres.resize(static_cast<std::size_t>(numAtoms) - 3);
+    const FlowCoordinates coordinates(rows, centres);
     const SplineFlowDescription description =
         anyFlow(coordinates.getDimension(), false, coordinates.getCircular());
     SplineFlow::Tensors tensors = anyTensors(description, strength);

@@ -207,6 +207,25 @@ TEST(SplineFlow, SaysWhatIsWrongWithItsTensors) {
     expect([](auto& t) { t["layers.1.linear.2.weight"].assign(49, 1.0); }, "(mask the weights)");
 }
 
+TEST(SplineFlowProposal, GradientGoesThroughEveryKindOfInternalCoordinate) {
+    const auto proposal = internalFlow(5, 0.5);
+    std::vector<double> x(15), gradient(15);
+    double q;
+    proposal->sample(3, 1, 1, x.data(), &q);
+    proposal->logDensityGradient(1, x.data(), gradient.data());
+    for (std::size_t i = 0; i < 15; i++) {
+        const double h = 1e-7;
+        double density[2];
+        for (int side : {0, 1}) {
+            std::vector<double> moved = x;
+            moved[i] += side == 1 ? h : -h;
+            proposal->logDensity(1, moved.data(), &density[side]);
+        }
+        EXPECT_NEAR(gradient[i], (density[1] - density[0]) / (2 * h), 1e-5 * (1 + std::abs(gradient[i])))
+            << i;
+    }
+}
+
 TEST(SplineFlowProposal, SaysWhatDoesNotFitItsCoordinates) {
     const auto expect = [](auto make, const std::string& part) {
         try {
