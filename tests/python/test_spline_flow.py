@@ -4,6 +4,7 @@ import numpy as np
 import openmm
 import proposal_properties as properties
 import pytest
+from openmm import unit
 from openmmscore.sampling import InternalCoordinates, SplineFlowProposal
 from scipy.stats import norm
 from spline_flows import FRAMES, anyFlow, autoregressive, coupling
@@ -113,6 +114,15 @@ def test_withoutTensorsItIsTheIdentity():
     x = np.random.default_rng(0).normal(size=(20, 2, 3))
     np.testing.assert_allclose(proposal.logDensity(x), norm.logpdf(x).sum(axis=(1, 2)), atol=1e-12)
     np.testing.assert_allclose(proposal.toBase(x)[0], x.reshape(20, 6), atol=1e-12)
+
+
+def test_lengthsMayHaveUnits():
+    tensors = {"location": np.arange(6.0), "scale": np.full(6, 2.0)}
+    plain = SplineFlowProposal(REAL, tensors)
+    angstrom = SplineFlowProposal(REAL, {name: 10 * x * unit.angstrom for name, x in tensors.items()})
+    np.testing.assert_allclose(angstrom.sample(5)[0], plain.sample(5)[0], rtol=1e-12)
+    with pytest.raises(openmm.OpenMMException, match="scale must be in no unit"):
+        SplineFlowProposal(REAL, {"scale": np.ones(6) * unit.angstrom}, "vector")
 
 
 @pytest.mark.parametrize("huge", [1e30, 1e200, 1e300])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..plugin import _ProposalHandle
-from .proposals import FlowProposal, _build, _checkFrame, _families, _plain, _wrong
+from .proposals import FlowProposal, _build, _checkFrame, _families, _lengthUnit, _plain, _wrong
 
 _FLOW = {
     "circular": [],
@@ -50,8 +50,8 @@ class SplineFlowProposal(FlowProposal):
         with "transformed" (indices), "type" ("coupling" or "autoregressive"), "hidden" (widths), "network"
         ("mlp" or "residual"), "activation" ("relu", "silu" or "tanh"), "angle_inputs" ("cos-sin" or "raw")
     tensors : mapping of names to arrays
-        those of tensorShapes(). One that is not given is 1 for "scale", else 0: without any, the flow is the
-        identity
+        those of tensorShapes(); "location" and "scale" are in nm for positions. One that is not given is 1
+        for "scale", else 0: without any, the flow is the identity
     frame : {"absolute", "centred", "vector"}
         y are positions, positions relative to their centroid, or plain numbers
     coordinates : mapping, optional
@@ -78,7 +78,12 @@ class SplineFlowProposal(FlowProposal):
     ):
         _checkFrame(frame)
         settings = _complete(flow)
-        arrays = {name: _plain(values, None, name) for name, values in (tensors or {}).items()}
+        # Internal coordinates are logarithms and angles.
+        length = _lengthUnit(frame) if coordinates is None else None
+        arrays = {
+            name: _plain(values, length if name in ("location", "scale") else None, name)
+            for name, values in (tensors or {}).items()
+        }
         for name, shape in self.tensorShapes(settings).items():
             arrays.setdefault(name, np.full(shape, 1.0 if name == "scale" else 0.0))
         coordinates = {"kind": "frame"} if coordinates is None else dict(coordinates)
