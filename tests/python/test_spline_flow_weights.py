@@ -160,3 +160,37 @@ def test_aFlowIsAnnealedByItsGradient():
     result = sampler.run(500, seed=1, progress=False)
     value, error = result.logNormalization()
     assert abs(value - exact) < 5 * error < 0.5
+
+
+def test_aFlowMovesAMoleculeInASimulation():
+    proposal, _ = chainFlow()
+    system = chainSystem()
+    move = openmmscore.MonteCarloFlowMove(proposal, 300.0)
+    move.addMolecule([0, 1, 2, 3])
+    move.setFrequency(2)
+    move.setRandomNumberSeed(3)
+    system.addForce(move)
+    integrator = openmm.LangevinMiddleIntegrator(300.0, 5.0, 0.001)
+    integrator.setRandomNumberSeed(2)
+    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("Reference"))
+    context.setPositions(proposal.sample(1, seed=8)[0][0])
+    n = 1500
+    torsions, lengths = np.empty(n), np.empty(n)
+    for i in range(n):
+        integrator.step(2)
+        x = context.getState(positions=True).getPositions(asNumpy=True)._value
+        b = np.diff(x, axis=0)
+        lengths[i] = np.linalg.norm(b[0])
+        first, second = np.cross(b[0], b[1]), np.cross(b[1], b[2])
+        torsions[i] = np.arctan2(np.linalg.norm(b[1]) * b[0] @ second, first @ second)
+    accepted = (np.abs(np.diff(torsions)) > 0.3).mean()
+    assert accepted > 0.3
+    # Every accepted move is independent of what was before.
+    samples = n * accepted
+    wells = np.floor(np.remainder(torsions, 2 * np.pi) / (2 * np.pi / 3)).astype(int)
+    for well in range(3):
+        assert abs((wells == well).mean() - 1 / 3) < 5 * np.sqrt(2 / 9 * 2 / samples)
+    u, jacobian, axis = TERMS["bond"]
+    density = jacobian(axis) * np.exp(-u(axis))
+    exact = (axis * density).sum() / density.sum()
+    assert abs(lengths.mean() - exact) < 5 * 0.015 * np.sqrt(2 / samples)
