@@ -6,8 +6,8 @@ Three particles are held together by three springs. A small diffusion model was 
 configurations of them (examples/data/make_triangle.py, examples/train/triangle.toml, some minutes on one
 core), and has learnt them roughly. Its samples along the probability-flow ODE come with their density, so
 each gets a weight exp(-U/kT)/q, and weighted means are those of the springs, whatever the model has got
-wrong; how wrong it is, is what the effective sample size says. Means are compared to quadrature over the three
-distances, unweighted ones beside them. About half a minute on one core.
+wrong; how wrong it is, is what the effective sample size says. Means are compared to quadrature over the
+three distances, unweighted ones beside them. About half a minute on one core.
 """
 
 from __future__ import annotations

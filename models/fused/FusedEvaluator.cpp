@@ -55,6 +55,7 @@ FusedEvaluator::FusedEvaluator(const ScoreModel& model, double t, std::span<cons
         networks.push_back(
             {k, weights[k] * model.outputFactor(k, t), createNetwork(model, k, t, found.distinct)});
         blockSize = std::min(blockSize, networks.back().network->getBlockSize());
+        positionFactor += weights[k] * model.positionFactor(k, t);
     }
     divergenceBlockSize = blockSize;
     for (const Active& active : networks)
@@ -102,6 +103,13 @@ void FusedEvaluator::evaluateBlock(Thread& own, int first, int count, const doub
             for (int i = 0; i < count * numCoordinates; i++)
                 scores[i] = k == 0 ? factor * gradients[i] : scores[i] + factor * gradients[i];
     }
+    if (scores != nullptr)
+        addPositions(count, coordinates, scores);
+}
+
+void FusedEvaluator::addPositions(int count, const double* coordinates, double* scores) const {
+    for (int i = 0; i < count * numCoordinates && positionFactor != 0; i++)
+        scores[i] += positionFactor * coordinates[i];
 }
 
 void FusedEvaluator::evaluateDivergence(int thread, int first, int count, const double* coordinates,
@@ -130,6 +138,9 @@ void FusedEvaluator::evaluateDivergence(int thread, int first, int count, const 
             for (int m = 0; m < size; m++)
                 blockDivergences[m] = factor * own.divergences[m] + (k == 0 ? 0.0 : blockDivergences[m]);
         }
+        addPositions(size, coordinates + begin * numCoordinates, blockScores);
+        for (int m = 0; m < size; m++)
+            blockDivergences[m] += positionFactor * numCoordinates;
     }
 }
 
@@ -143,7 +154,9 @@ bool FusedEvaluator::setTime(const ScoreModel& model, double t) {
     std::vector<double> factors;
     for (const Active& active : networks)
         factors.push_back(weights[active.expert] * model.outputFactor(active.expert, t));
+    positionFactor = 0;
     for (std::size_t k = 0; k < networks.size(); k++) {
+        positionFactor += weights[networks[k].expert] * model.positionFactor(networks[k].expert, t);
         networks[k].factor = factors[k];
         networks[k].network->setTime(t);
     }

@@ -48,10 +48,13 @@ private:
         std::vector<std::unique_ptr<FusedWorkspace>> divergenceWorkspaces;
         std::vector<double> divergences;
     };
+    void addPositions(int count, const double* coordinates, double* scores) const;
     void evaluateBlock(Thread& own, int first, int count, const double* coordinates, double* energies,
                        double* scores) const;
 
     std::vector<Active> networks;
+    /** Of the coordinates, in the score. */
+    double positionFactor = 0;
     std::vector<int> kinds;
     int numCoordinates, blockSize;
     /** 0 if a network cannot give divergences. */

@@ -153,6 +153,9 @@ ExpertDescription readExpert(const JsonField& field) {
 
 /** Check what an expert and the model say of each other. */
 void checkExpert(const JsonField& field, const ModelDescription& model, const ExpertDescription& expert) {
+    if (expert.scaling == Scaling::CleanData &&
+        (expert.architecture != Architecture::Mlp || expert.head != Head::Score))
+        field.field("output_scaling").fail("is 'clean-data', which is for the score head of an mlp");
     if (expert.architecture == Architecture::Mlp) {
         if (!model.features.empty())
             field.field("architecture").fail("is 'mlp', which knows no features, but the model has some");

@@ -26,8 +26,8 @@ inline constexpr Word<Head> headWords[] = {{"energy", Head::Energy}, {"score", H
 inline constexpr Word<TimeFeatures> timeFeatureWords[] = {{"fourier", TimeFeatures::Fourier},
                                                           {"fourier-rescaled", TimeFeatures::FourierRescaled},
                                                           {"linear", TimeFeatures::Linear}};
-inline constexpr Word<Scaling> scalingWords[] = {{"none", Scaling::None},
-                                                 {"inverse-sigma", Scaling::InverseSigma}};
+inline constexpr Word<Scaling> scalingWords[] = {
+    {"none", Scaling::None}, {"inverse-sigma", Scaling::InverseSigma}, {"clean-data", Scaling::CleanData}};
 inline constexpr Word<Gelu> geluWords[] = {{"tanh", Gelu::Tanh}, {"erf", Gelu::Erf}};
 
 } // namespace OpenMMScore

@@ -40,6 +40,7 @@ PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<cons
             workspaceSize = std::max({workspaceSize, network.getWorkspaceSize(), forDivergence});
         }
         experts.push_back(std::move(expert));
+        positionFactor += weights[k] * model.positionFactor(static_cast<int>(k), t);
     }
     workspaces.assign(numThreads, std::vector<double>(2 * numCoordinates + workspaceSize));
 }
@@ -70,6 +71,8 @@ void PlainEvaluator::evaluateMolecule(int kind, const double* z, double* energy,
         for (int i = 0; i < numCoordinates; i++)
             score[i] += expert.factor * (expert.head == Head::Energy ? -gradient[i] : output[i]);
     }
+    for (int i = 0; i < numCoordinates && score != nullptr; i++)
+        score[i] += positionFactor * z[i];
 }
 
 void PlainEvaluator::evaluateDivergence(int thread, int first, int count, const double* coordinates,
@@ -78,8 +81,9 @@ void PlainEvaluator::evaluateDivergence(int thread, int first, int count, const 
         return Evaluator::evaluateDivergence(thread, first, count, coordinates, scores, divergences);
     double *output = workspaces[thread].data(), *gradient = output + numCoordinates;
     double* rest = gradient + numCoordinates;
-    std::fill_n(scores, count * numCoordinates, 0.0);
-    std::fill_n(divergences, count, 0.0);
+    for (int i = 0; i < count * numCoordinates; i++)
+        scores[i] = positionFactor * coordinates[i];
+    std::fill_n(divergences, count, positionFactor * numCoordinates);
     for (int m = 0; m < count; m++, coordinates += numCoordinates, scores += numCoordinates)
         for (const ActiveExpert& expert : experts) {
             double divergence;

@@ -38,6 +38,8 @@ private:
     void evaluateMolecule(int kind, const double* z, double* energy, double* score, double* workspace) const;
 
     int numCoordinates;
+    /** Of the coordinates, in the score. */
+    double positionFactor = 0;
     bool conservative, differentiable = true;
     std::vector<int> kinds;
     std::vector<ActiveExpert> experts;

@@ -77,7 +77,15 @@ double ScoreModel::outputFactor(int expert, double t) const {
         throw ShapeError(file.getOrigin() + ": experts[" + std::to_string(expert) +
                          "] is scaled by 1/sigma(t), which is infinite at diffusion time " +
                          std::to_string(t));
-    return e.outputSign / sigma;
+    if (e.scaling == Scaling::InverseSigma)
+        return e.outputSign / sigma;
+    return e.outputSign * std::exp(-0.5 * schedule->logDecay(clampTime(t))) / (sigma * sigma);
+}
+
+double ScoreModel::positionFactor(int expert, double t) const {
+    if (description.experts[expert].scaling != Scaling::CleanData)
+        return 0;
+    return 1 / std::expm1(-schedule->logDecay(clampTime(t)));
 }
 
 void ScoreModel::checkFeatures(std::span<const int> features, int numMolecules) const {

@@ -23,11 +23,12 @@ Found differentiate(Evaluator& evaluator, const std::vector<double>& z) {
 }
 
 /** Two experts that both answer at t = 0.5, with a sign and a scaling besides. */
-std::shared_ptr<const ScoreModel> meeting(int d, const std::vector<int>& hidden, Head head) {
+std::shared_ptr<const ScoreModel> meeting(int d, const std::vector<int>& hidden, Head head,
+                                          Scaling scaling = Scaling::InverseSigma) {
     ModelDescription description =
         describe(vector, d, {mlpExpert(hidden, 0.5, 1, head), mlpExpert({7, 5, 6}, 0, 0.5, Head::Energy)});
     description.experts[0].outputSign = -1;
-    description.experts[0].scaling = Scaling::InverseSigma;
+    description.experts[0].scaling = scaling;
     return makeModel(description);
 }
 
@@ -92,6 +93,34 @@ TEST(Divergence, FusedEngineAgreesWithThePlainOne) {
                             ASSERT_NEAR(expected.divergences[m], found.divergences[m], error * scale) << name;
                     });
                 }
+}
+
+TEST(Divergence, OfPredictedCleanData) {
+    const auto model = meeting(3, {8, 7}, Head::Score, Scaling::CleanData);
+    const auto outputs = meeting(3, {8, 7}, Head::Score, Scaling::None);
+    const std::vector<double> z = waves(5, 3);
+    // Both times lie where the first expert answers alone; the second evaluator has been elsewhere before.
+    const auto fast = createFastEvaluator(*model, 0.9, {}, 5, 1);
+    ASSERT_TRUE(fast->setTime(*model, 0.7));
+    const Found found = differentiate(*model->createEvaluator(0.7, {}, 5), z),
+                quick = differentiate(*fast, z);
+    const Found output = differentiate(*outputs->createEvaluator(0.7, {}, 5), z);
+    const double m = model->getSchedule().meanCoefficient(0.7), sigma = model->getSchedule().sigma(0.7);
+    const double variance = sigma * sigma;
+    std::vector<double> scores(15), fastScores(15);
+    model->createEvaluator(0.7, {}, 5)->evaluate(0, 0, 5, z.data(), nullptr, scores.data());
+    fast->evaluate(0, 0, 5, z.data(), nullptr, fastScores.data());
+    for (std::size_t i = 0; i < 15; i++) {
+        const double expected = (m * output.scores[i] - z[i]) / variance;
+        EXPECT_NEAR(expected, found.scores[i], 1e-13);
+        EXPECT_NEAR(expected, quick.scores[i], 1e-5);
+        EXPECT_NEAR(expected, scores[i], 1e-13);
+        EXPECT_NEAR(expected, fastScores[i], 1e-5);
+    }
+    for (std::size_t i = 0; i < 5; i++) {
+        EXPECT_NEAR((m * output.divergences[i] - 3) / variance, found.divergences[i], 1e-12);
+        EXPECT_NEAR((m * output.divergences[i] - 3) / variance, quick.divergences[i], 1e-5);
+    }
 }
 
 TEST(Divergence, DependsOnNothingButTheSample) {

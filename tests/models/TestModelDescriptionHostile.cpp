@@ -103,7 +103,23 @@ TEST(HostileModelDescription, RejectsUnknownWords) {
                        {"\"variance-preserving\"", "\"vp\"", "schedule.kind", "'cosine-ddpm'"},
                        {"\"score\"", "\"noise\"", "experts[0].head", "'energy', 'score'"},
                        {"\"linear\"", "\"Linear\"", "experts[1].time_features", "'linear'"},
-                       {"\"none\"", "null", "experts[0].output_scaling", "is null"}});
+                       {"\"none\"", "null", "experts[0].output_scaling", "is null"},
+                       {"\"inverse-sigma\"", "\"clean-data\"", "experts[1].output_scaling",
+                        "for the score head of an mlp"}});
+    const auto read = [](const std::string& document) {
+        return ModelDescription::fromJson(document, "m.safetensors");
+    };
+    EXPECT_NO_THROW(read(replaced(vectorDocument, "\"none\"", "\"clean-data\"")));
+    const std::string polynomial =
+        replaced(vectorDocument, R"("variance-preserving", "beta_min": 0.1, "beta_max": 20.0)",
+                 R"("polynomial-ddpm", "steps": 100, "precision": 1e-5)");
+    expectRefused(polynomial, {"default_diffusion_time", "a time of the schedule"});
+    const std::string fitting =
+        replaced(polynomial, "\"default_diffusion_time\": 1e-5", "\"default_diffusion_time\": 0.01");
+    EXPECT_NO_THROW(read(fitting));
+    EXPECT_EQ(read(fitting), ModelDescription::fromJson(read(fitting).toJson(), "again"));
+    expectRefused(replaced(fitting, "1e-5}", "0.5}"), {"schedule.precision: is 0.5"});
+    expectRefused(replaced(fitting, "\"precision\": 1e-5", "\"offset\": 1e-5"), {"schedule"});
     expectEachRefused(particleDocument, {{"\"erf\"", "\"relu\"", "experts[0].gelu", "'tanh', 'erf'"}});
 }
 

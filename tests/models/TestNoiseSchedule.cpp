@@ -65,3 +65,38 @@ TEST(NoiseSchedule, CosineDdpmRefusesTimesBetweenLevels) {
         EXPECT_THROW(schedule.sigma(t), ShapeError) << t;
     }
 }
+
+TEST(NoiseSchedule, PolynomialDdpmTelescopesUpToItsLastLevel) {
+    const PolynomialDdpm schedule;
+    ASSERT_EQ(100, schedule.getNumSteps());
+    for (int n = 0; n < 99; n++) {
+        const double u = (n + 1) / 100.0;
+        EXPECT_NEAR(((1 - 2e-5) * (1 - u * u) + 1e-5) / (1 - 1e-5), schedule.getAlphaBar(n), 1e-14);
+    }
+    EXPECT_NEAR(1e-3 * schedule.getAlphaBar(98), schedule.getAlphaBar(99), 1e-18);
+    EXPECT_TRUE(schedule.covers(0.99));
+    EXPECT_FALSE(schedule.covers(1.0));
+}
+
+TEST(NoiseSchedule, TimesAndDecaysAreInverse) {
+    const VariancePreserving continuous(0.3, 7.0);
+    const CosineDdpm cosine;
+    const PolynomialDdpm polynomial(20);
+    for (const NoiseSchedule* schedule :
+         {static_cast<const NoiseSchedule*>(&continuous), static_cast<const NoiseSchedule*>(&cosine),
+          static_cast<const NoiseSchedule*>(&polynomial)}) {
+        double before = -1;
+        for (double t : {0.0, 1e-7, 0.0123, 0.1, 0.5, 0.777, 0.95}) {
+            const double decay = schedule->logDecay(t);
+            EXPECT_GT(decay, before);
+            EXPECT_NEAR(t, schedule->timeOf(decay), 1e-12);
+            EXPECT_NEAR(std::sqrt(1 - std::exp(-decay)), schedule->noiseLevel(t), 1e-8);
+            before = decay;
+            if (schedule->covers(t)) {
+                EXPECT_NEAR(schedule->sigma(t), schedule->noiseLevel(t), 1e-9);
+            }
+        }
+        EXPECT_EQ(0, schedule->timeOf(-1));
+        EXPECT_NEAR(1, schedule->timeOf(1e9), 0.051);
+    }
+}

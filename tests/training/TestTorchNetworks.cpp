@@ -156,6 +156,22 @@ TEST(EnergyRate, IsTheDerivativeOfTheEnergy) {
     EXPECT_THROW(scaled->recordScore(z, t, Record::EnergyRate), ShapeError);
 }
 
+TEST(TorchNetwork, PredictedCleanDataMeansTheScoreOfThePlainEngine) {
+    ModelDescription model = describe(Space::Vector, 3, {mlpExpert({9, 6}, 0.0, 1.0, Head::Score)});
+    model.schedule.kind = ScheduleDescription::Kind::PolynomialDdpm;
+    model.schedule.numSteps = 100;
+    model.experts[0].scaling = Scaling::CleanData;
+    const auto network = TorchNetwork::create(model, 0, at::kDouble);
+    network->initialize(3);
+    const auto loaded = makeModel(model, network->exportTensors(network->getFlatParameters()));
+    const at::Tensor z = at::randn({4, 3}, at::kDouble);
+    const at::Tensor t = at::tensor({0.0, 0.03, 0.5, 0.99}, at::kDouble);
+    std::vector<double> scores(12);
+    loaded->evaluate(4, {z.data_ptr<double>(), 12}, {t.data_ptr<double>(), 4}, {}, nullptr, scores.data());
+    const at::Tensor expected = at::tensor(scores, at::kDouble).view({4, 3});
+    EXPECT_LT(largest(network->recordScore(z, t)->getScore() / expected - 1), 1e-10);
+}
+
 /** A model of five particles with three features, of odd sizes. */
 ModelDescription transferableModel(Head head) {
     ExpertDescription expert = transformerExpert(20, 2, 0.0, 1.0, head);

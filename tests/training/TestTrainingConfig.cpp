@@ -237,6 +237,19 @@ TEST(TrainingMethods, TwoForOneIsADiscreteDiffusion) {
                          "no Fokker-Planck loss"));
 }
 
+TEST(TrainingMethods, DdpmPredictsCleanData) {
+    const auto config = parsed("method = \"ddpm\"\n" + std::string(mlpRun) + "steps = 10\n");
+    EXPECT_EQ(config.model.experts.at(0).mlp.hidden, (std::vector<int>{256, 256}));
+    EXPECT_EQ(config.model.schedule.kind, ScheduleDescription::Kind::PolynomialDdpm);
+    EXPECT_EQ(config.model.schedule.numSteps, 100);
+    EXPECT_EQ(config.model.experts.at(0).head, Head::Score);
+    EXPECT_EQ(config.model.experts.at(0).scaling, Scaling::CleanData);
+    EXPECT_EQ(config.model.experts.at(0).outputSign, 1);
+    EXPECT_FALSE(config.stages.at(0).preferLowLevels);
+    EXPECT_TRUE(contains(config.toJson(0), "uniform"));
+    EXPECT_TRUE(contains(problemWith(smallRun("method = \"ddpm\"")), "defined for perceptrons"));
+}
+
 TEST(TrainingStages, OverrideTheCommonTables) {
     const std::string stages =
         "[[stages]]\nsteps = 5\nbatch_size = 7\nhidden = [8]\nhead = \"score\"\nlearning_rate = 1e-2\n"

@@ -25,8 +25,10 @@ at::Tensor column(const at::Tensor& times, const at::Tensor& like, F f) {
 } // namespace
 
 DenoisingScoreMatchingLoss::DenoisingScoreMatchingLoss(const NoiseSchedule& noiseSchedule, double t0,
-                                                       double t1, double mid, double absoluteOffset)
-    : schedule(noiseSchedule), lower(t0), upper(t1), midpoint(mid), offset(absoluteOffset) {}
+                                                       double t1, double mid, double absoluteOffset,
+                                                       bool ofCleanData)
+    : schedule(noiseSchedule), lower(t0), upper(t1), midpoint(mid), offset(absoluteOffset),
+      cleanData(ofCleanData) {}
 
 double DenoisingScoreMatchingLoss::timeWeight(double t) const {
     return (upper - lower) / (2.0 * (t <= midpoint ? midpoint - lower : upper - midpoint));
@@ -42,7 +44,10 @@ at::Tensor DenoisingScoreMatchingLoss::noised(const NoisedBatch& batch) const {
 DenoisingScoreMatchingLoss::Residual
 DenoisingScoreMatchingLoss::residual(const at::Tensor& score, const NoisedBatch& batch, double scale) const {
     const at::Tensor sigma = column(batch.times, score, [&](double t) { return schedule.sigma(t); });
-    const at::Tensor weight = column(batch.times, score, [&](double t) { return timeWeight(t); });
+    const at::Tensor weight = column(batch.times, score, [&](double t) {
+        const double ratio = cleanData ? schedule.sigma(t) / schedule.meanCoefficient(t) : 1.0;
+        return timeWeight(t) * ratio * ratio;
+    });
     const at::Tensor difference = batch.noise + sigma * score;
     const at::Tensor size = at::abs(difference) + offset;
     const double factor = scale / double(score.size(1));

@@ -123,8 +123,10 @@ void complete(Draft& draft, const ConfigTable& model, const ConfigTable& trainin
     const bool plainSign = expert.scaling == Scaling::None;
     if (plainSign)
         expert.outputSign = !isMlp(expert) && expert.head == Head::Score ? -1 : 1;
-    else if (expert.head == Head::Score)
+    else if (expert.scaling == Scaling::InverseSigma && expert.head == Head::Score)
         model.fail("head", "must be \"energy\" for the method two-for-one");
+    else if (expert.scaling == Scaling::CleanData && expert.head == Head::Energy)
+        model.fail("head", "must be \"score\" for the method ddpm, whose network predicts clean data");
     // The published networks are told their place in the interval only where it does not begin at 0.
     if (!draft.hasTimeFeatures && expert.timeFeatures != TimeFeatures::Linear)
         expert.timeFeatures = expert.lowerTime > 0.0 ? TimeFeatures::FourierRescaled : TimeFeatures::Fourier;
@@ -200,6 +202,8 @@ void readExperts(ConfigTable& root, const std::string& file, TrainingConfig& con
     const std::string method = methodNames()[root.choice("method", methodNames(), 0)];
     if (method == "two-for-one" && mlp)
         root.fail("method", "is \"two-for-one\", which is defined for graph transformers");
+    if (method == "ddpm" && !mlp)
+        root.fail("method", "is \"ddpm\", which is defined for perceptrons on plain vectors");
     MethodPreset preset = methodPreset(method, mlp);
     std::vector<Draft> drafts = draftsOf(preset, tables, preset.shares);
 

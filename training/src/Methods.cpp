@@ -81,11 +81,24 @@ MethodPreset twoForOne() {
     return preset;
 }
 
+MethodPreset ddpm() {
+    MethodPreset preset = singleNetwork(true, 0.5);
+    preset.schedule.kind = ScheduleDescription::Kind::PolynomialDdpm;
+    preset.schedule.numSteps = 100;
+    preset.experts[0].head = Head::Score;
+    preset.experts[0].scaling = Scaling::CleanData;
+    // Published with a network for images. Two layers have a divergence that costs as much as a score.
+    preset.experts[0].mlp.hidden = {256, 256};
+    preset.stages[0].lowerTime = 0.0;
+    preset.stages[0].preferLowLevels = false;
+    return preset;
+}
+
 } // namespace
 
 const std::vector<std::string>& methodNames() {
-    static const std::vector<std::string> names = {"single",  "diffusion",     "two-for-one",
-                                                   "mixture", "fokker-planck", "both"};
+    static const std::vector<std::string> names = {"single",        "diffusion", "two-for-one", "mixture",
+                                                   "fokker-planck", "both",      "ddpm"};
     return names;
 }
 
@@ -94,6 +107,8 @@ MethodPreset methodPreset(const std::string& name, bool mlp) {
         return singleNetwork(mlp, 0.5);
     if (name == "two-for-one")
         return twoForOne();
+    if (name == "ddpm")
+        return ddpm();
     const bool several = name == "mixture" || name == "both";
     MethodPreset preset = several ? mixture(mlp) : singleNetwork(mlp, mlp ? 0.5 : 0.3);
     if (!several)

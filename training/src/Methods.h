@@ -28,7 +28,8 @@ const std::vector<std::string>& methodNames();
  * @param mlp   whether networks are perceptrons on plain vectors, which were published on the Mueller-Brown
  *              surface; else graph transformers, published on molecules
  * Source: Plainer et al., arXiv:2506.17139 (ScoreMD), and its released configurations; Arts et al., J. Chem.
- * Theory Comput. 2023, doi:10.1021/acs.jctc.3c00702 (two-for-one), likewise.
+ * Theory Comput. 2023, doi:10.1021/acs.jctc.3c00702 (two-for-one), likewise; John,
+ * Herron and Tiwary, arXiv:2411.09388 (ddpm).
  */
 MethodPreset methodPreset(const std::string& name, bool mlp);
 

@@ -16,9 +16,12 @@ constexpr std::int64_t rowsPerPart = 320;
 DenoisingScoreMatchingLoss matchingLoss(const NoiseSchedule& schedule, const TrainingConfig& config,
                                         std::size_t stage) {
     const ExpertDescription& expert = config.model.experts.at(stage);
-    const bool discrete = config.model.schedule.kind == ScheduleDescription::Kind::CosineDdpm;
-    return {schedule, expert.lowerTime, expert.upperTime, config.stages.at(stage).timeMidpoint,
-            discrete ? 0.0 : 1e-7};
+    return {schedule,
+            expert.lowerTime,
+            expert.upperTime,
+            config.stages.at(stage).timeMidpoint,
+            config.model.schedule.isDiscrete() ? 0.0 : 1e-7,
+            expert.scaling == Scaling::CleanData};
 }
 
 std::uint64_t seedOf(const TrainingConfig& config, std::size_t stage) {

@@ -6,7 +6,7 @@ namespace OpenMMScore {
 
 TimeDistribution::TimeDistribution(const ScheduleDescription& schedule, const StageConfig& stage)
     : lower(stage.lowerTime), upper(stage.upperTime) {
-    if (schedule.kind != ScheduleDescription::Kind::CosineDdpm)
+    if (!schedule.isDiscrete())
         return;
     const int boundary = std::min(100, schedule.numSteps / 2);
     double sum = 0.0;

@@ -176,7 +176,7 @@ nlohmann::json proposalRunToJson(const TrainingConfig& config, const nlohmann::j
 
 std::string TrainingConfig::toJson(std::size_t index) const {
     const StageConfig& stage = stages.at(index);
-    const bool discrete = model.schedule.kind == ScheduleDescription::Kind::CosineDdpm;
+    const bool discrete = model.schedule.isDiscrete();
     nlohmann::json frames = {
         {"unit", data.unit}, {"atoms", data.atoms}, {"validation_fraction", data.validationFraction}};
     if (data.validationSplit == DataConfig::Split::Last)

@@ -180,7 +180,22 @@ at::Tensor TorchNetwork::outputScale(const at::Tensor& t) const {
     if (expert.scaling == Scaling::InverseSigma)
         for (std::int64_t i = 0; i < t.numel(); i++)
             factors.data_ptr<double>()[i] /= schedule->sigma(times.data_ptr<double>()[i]);
+    if (expert.scaling == Scaling::CleanData)
+        for (std::int64_t i = 0; i < t.numel(); i++) {
+            const double time = times.data_ptr<double>()[i], sigma = schedule->sigma(time);
+            factors.data_ptr<double>()[i] *= schedule->meanCoefficient(time) / (sigma * sigma);
+        }
     return factors.to(flat.options());
+}
+
+at::Tensor TorchNetwork::positionTerm(const at::Tensor& z, const at::Tensor& t) const {
+    if (expert.scaling != Scaling::CleanData)
+        return at::zeros({1}, flat.options());
+    const at::Tensor times = t.to(at::kCPU).contiguous();
+    at::Tensor factors = at::empty({t.numel(), 1}, at::kDouble);
+    for (std::int64_t i = 0; i < t.numel(); i++)
+        factors.data_ptr<double>()[i] = -1 / std::pow(schedule->sigma(times.data_ptr<double>()[i]), 2);
+    return z.detach() * factors.to(flat.options());
 }
 
 at::Tensor TorchNetwork::energy(const at::Tensor& z, const at::Tensor& t,
@@ -238,7 +253,10 @@ std::unique_ptr<RecordedScore> TorchNetwork::recordScore(const at::Tensor& z, co
     at::AutoGradMode enable(true);
     if (!hasEnergy())
         return std::make_unique<AutogradScore>(
-            Cotangents{forward(z, timeFeatures(t), particleFeatures) * outputScale(t).unsqueeze(1), {}, {}},
+            Cotangents{forward(z, timeFeatures(t), particleFeatures) * outputScale(t).unsqueeze(1) +
+                           positionTerm(z, t),
+                       {},
+                       {}},
             parameters);
     const bool rate = what == Record::EnergyRate;
     const at::Tensor input = z.detach().requires_grad_();

@@ -26,7 +26,7 @@ enum class TimeFeatures {
 };
 
 enum class Gelu { Tanh, Erf };
-enum class Scaling { None, InverseSigma };
+enum class Scaling { None, InverseSigma, CleanData };
 
 /** A multilayer perceptron on [coordinates, time features] with swish between its layers. */
 struct MlpDescription {
@@ -63,7 +63,8 @@ struct ExpertDescription {
     TimeFeatures timeFeatures = TimeFeatures::Fourier;
     /**
      * With o the network's output and s = outputSign, divided by sigma(t) when scaling says so:
-     * energy head: reduced energy e = s o, score = -grad e; score head: score = s o.
+     * energy head: reduced energy e = s o, score = -grad e; score head: score = s o. With the scaling
+     * CleanData a perceptron's score head predicts clean data: score = (m(t) s o - z)/sigma(t)^2.
      */
     int outputSign = 1;
     Scaling scaling = Scaling::None;

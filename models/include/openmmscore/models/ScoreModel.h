@@ -49,6 +49,9 @@ public:
      * @throws ShapeError  if that is infinite
      */
     double outputFactor(int expert, double t) const;
+    /** @return the factor of z that the score has besides: -1/sigma(t)^2 where outputs are clean data, else 0
+     */
+    double positionFactor(int expert, double t) const;
     /**
      * @param features  shape [numMolecules, count, features]; empty for a model without features
      * @throws ShapeError  if there are too few or too many, or one is out of its range

@@ -17,6 +17,9 @@ namespace OpenMMScore {
  * <= mid and (t1 - t0)/(2 (t1 - mid)) above. A centred sample says nothing about the mean of its noise, so
  * for N particles L cannot fall below mean w / N.
  *
+ * Of networks that predict clean data it is their error instead, as if times weighed sigma^2/m^2 as much:
+ * |eps + sigma s| = m/sigma |predicted - clean|.
+ *
  * Source: Vincent, Neural Computation 23 (2011) 1661; the weighting sigma^2 of Song et al., arXiv:2011.13456.
  */
 class DenoisingScoreMatchingLoss {
@@ -24,9 +27,10 @@ public:
     /**
      * @param lower, upper, midpoint  t0, t1 and mid
      * @param offset                  what is added to every absolute value; 0 gives the loss of Two-for-One
+     * @param ofCleanData             whether it is the error of predicted clean data
      */
     DenoisingScoreMatchingLoss(const NoiseSchedule& schedule, double lower, double upper, double midpoint,
-                               double offset = 1e-7);
+                               double offset = 1e-7, bool ofCleanData = false);
 
     /** @return w(t) */
     double timeWeight(double t) const;
@@ -56,6 +60,7 @@ private:
 
     const NoiseSchedule& schedule;
     double lower, upper, midpoint, offset;
+    bool cleanData;
 };
 
 } // namespace OpenMMScore

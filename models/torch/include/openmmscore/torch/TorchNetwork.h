@@ -134,8 +134,12 @@ protected:
     at::Tensor timeFeatureRates(const at::Tensor& t) const;
     /** @throws ShapeError  as recordScore() */
     void checkCanRecord(Record what) const;
-    /** @return shape [batch]: what the output is multiplied by, the sign and perhaps 1/sigma(t) */
+    /** @return shape [batch]: what the output is multiplied by, the sign and perhaps 1/sigma(t) or m/sigma^2
+     */
     at::Tensor outputScale(const at::Tensor& t) const;
+    /** @return what a score head's output so scaled is added to: zero, or -z/sigma^2 where it is clean data
+     */
+    at::Tensor positionTerm(const at::Tensor& z, const at::Tensor& t) const;
     /** @return views of a flat tensor like getFlatParameters(), in the order and shapes of getShapes() */
     std::vector<at::Tensor> viewsOf(const at::Tensor& flatTensor) const;
     /** @return the parameter whose name ends in this, after "experts.<k>." */
