@@ -23,15 +23,18 @@ constexpr std::int64_t piece = 4096;
 /** Fewer samples than that are not worth another thread, which prepares the networks for itself. */
 constexpr int leastShare = 8;
 
-void checkFrame(const ModelDescription& model, Proposal::Frame frame, const std::string& origin) {
-    const bool particles = model.space == Space::Particles;
-    if (particles != (frame == Proposal::Frame::Centred))
-        throw ShapeError("DiffusionProposal: " + origin + ": " +
-                         (particles ? "a model of particles knows no centroid, so its frame is centred"
-                                    : "the frame of a model of vectors is vector, or absolute"));
-    if (frame == Proposal::Frame::Absolute && model.count % 3 != 0)
-        throw ShapeError("DiffusionProposal: " + origin + ": its " + std::to_string(model.count) +
+DiffusionProposal::Settings checked(const ScoreModel& model, DiffusionProposal::Settings settings) {
+    const ModelDescription& description = model.getDescription();
+    const std::string origin = "DiffusionProposal: " + model.getFile().getOrigin() + ": ";
+    const bool particles = description.space == Space::Particles;
+    if (particles != (settings.frame == Proposal::Frame::Centred))
+        throw ShapeError(origin + (particles
+                                       ? "a model of particles knows no centroid, so its frame is centred"
+                                       : "the frame of a model of vectors is vector, or absolute"));
+    if (settings.frame == Proposal::Frame::Absolute && description.count % 3 != 0)
+        throw ShapeError(origin + "its " + std::to_string(description.count) +
                          " numbers are no positions of particles, as the frame absolute asks for");
+    return settings;
 }
 
 } // namespace
@@ -68,10 +71,12 @@ private:
 };
 
 DiffusionProposal::DiffusionProposal(std::shared_ptr<const ScoreModel> ownModel, Settings given)
-    : model(std::move(ownModel)), settings(std::move(given)),
+    : model(std::move(ownModel)), settings(checked(*model, std::move(given))),
+      coordinates(settings.frame == Frame::Absolute ? model->getDescription().count / 3
+                                                    : model->getDescription().count,
+                  settings.frame),
       width(model->getDescription().getNumCoordinates()), lengthScale(model->getDescription().lengthScale),
       pool(std::make_unique<Pool>()) {
-    checkFrame(model->getDescription(), settings.frame, model->getFile().getOrigin());
     if (settings.numThreads < 0)
         throw Error("DiffusionProposal: expected threads or 0 for all processors, got " +
                     std::to_string(settings.numThreads));
@@ -134,8 +139,8 @@ void DiffusionProposal::logDensity(std::int64_t count, const double* positions, 
     });
 }
 
-void DiffusionProposal::computeDensities(ProbabilityFlow& flow, int count, const double* x,
-                                         double* density) const {
+/** @return positions in the network's units, centred where that is the frame */
+std::vector<double> DiffusionProposal::scaled(int count, const double* x) const {
     std::vector<double> z(x, x + std::size_t(count) * width);
     for (int i = 0; i < count; i++) {
         double* own = &z[std::size_t(i) * width];
@@ -143,6 +148,12 @@ void DiffusionProposal::computeDensities(ProbabilityFlow& flow, int count, const
         if (settings.frame == Frame::Centred)
             removeMean(width, own);
     }
+    return z;
+}
+
+void DiffusionProposal::computeDensities(ProbabilityFlow& flow, int count, const double* x,
+                                         double* density) const {
+    std::vector<double> z = scaled(count, x);
     std::fill_n(density, count, 0.0);
     flow.absorb(count, z.data(), density, 0, flow.getNumSteps());
     flow.addPrior(count, z.data(), density);
@@ -152,6 +163,32 @@ void DiffusionProposal::computeDensities(ProbabilityFlow& flow, int count, const
                                         [](double each) { return std::isfinite(each); });
         density[i] = finite ? density[i] + shift : std::numeric_limits<double>::quiet_NaN();
     }
+}
+
+void DiffusionProposal::toBase(std::int64_t count, const double* positions, double* y, double* logDet) const {
+    inShares(count, [&](ProbabilityFlow& flow, std::int64_t begin, int size) {
+        std::vector<double> z = scaled(size, positions + begin * width);
+        double* result = logDet + begin;
+        std::fill_n(result, size, -flow.getNumDimensions() * std::log(lengthScale));
+        // absorb() knows densities, from which what is lost on the way is taken away.
+        flow.absorb(size, z.data(), result, 0, flow.getNumSteps());
+        for (int i = 0; i < size; i++)
+            coordinates.toCoordinates(&z[std::size_t(i) * width], y + (begin + i) * getBaseDimension());
+    });
+}
+
+void DiffusionProposal::fromBase(std::int64_t count, const double* y, double* positions,
+                                 double* logDet) const {
+    inShares(count, [&](ProbabilityFlow& flow, std::int64_t begin, int size) {
+        double *z = positions + begin * width, *result = logDet + begin;
+        for (int i = 0; i < size; i++)
+            coordinates.toPositions(y + (begin + i) * getBaseDimension(), z + std::size_t(i) * width);
+        std::fill_n(result, size, 0.0);
+        flow.generate(size, z, result, 0, flow.getNumSteps());
+        std::for_each_n(z, std::size_t(size) * width, [&](double& x) { x *= lengthScale; });
+        for (int i = 0; i < size; i++)
+            result[i] = flow.getNumDimensions() * std::log(lengthScale) - result[i];
+    });
 }
 
 } // namespace OpenMMScore

@@ -126,6 +126,27 @@ TEST(DiffusionProposal, SampledDensityIsTheDensityOfTheSample) {
     }
 }
 
+TEST(DiffusionProposal, LeadsToItsBaseAndBack) {
+    for (const auto& proposal : examples()) {
+        const auto& flow = dynamic_cast<const DiffusionProposal&>(*proposal);
+        const int d = flow.getBaseDimension(), width = flow.getNumCoordinates(), count = 20;
+        const Draw drawn = draw(flow, 3, 0, count);
+        std::vector<double> y(count * d), logDet(count), x(count * width), back(count);
+        flow.toBase(count, drawn.positions.data(), y.data(), logDet.data());
+        flow.fromBase(count, y.data(), x.data(), back.data());
+        // Few steps: their error is that of the way there and back.
+        for (int i = 0; i < count * width; i++)
+            EXPECT_NEAR(drawn.positions[i], x[i], 0.03);
+        for (int i = 0; i < count; i++) {
+            double expected = logDet[i] - 0.5 * d * std::log(2 * std::numbers::pi);
+            for (int c = 0; c < d; c++)
+                expected -= 0.5 * y[i * d + c] * y[i * d + c];
+            EXPECT_NEAR(expected, drawn.logDensity[i], 1e-10);
+            EXPECT_NEAR(logDet[i], -back[i], 0.1);
+        }
+    }
+}
+
 TEST(DiffusionProposal, FollowsALinearFlowExactly) {
     const std::vector<double> large = {0.9, 1.1, 0.95}, small = {1.5, 0.2, 3.0};
     const double lengthScale = 0.3;

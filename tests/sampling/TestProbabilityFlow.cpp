@@ -3,8 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "../TestModels.h"
+#include "DiffusionModels.h"
 #include "openmmscore/models/Error.h"
+#include "openmmscore/sampling/FrameCoordinates.h"
 #include "openmmscore/sampling/ProbabilityFlow.h"
 
 using namespace OpenMMScore;
@@ -58,7 +59,7 @@ TEST(ProbabilityFlow, DensityIntegratesToOne) {
 
 void expectThereAndBack(const std::shared_ptr<const ScoreModel>& model, double endTime, int numSteps) {
     ProbabilityFlow flow(model, {}, endTime, numSteps, 2);
-    const int width = model->getDescription().getNumCoordinates(), count = 130;
+    const int width = model->getDescription().getNumCoordinates(), count = 40;
     std::vector<double> z(count * width), logDensity(count), back(count, 0.0);
     flow.drawStart(1, 0, count, z.data(), logDensity.data());
     const std::vector<double> start = z;
@@ -83,6 +84,81 @@ TEST(ProbabilityFlow, LeadsThereAndBack) {
                            {transformerExpert(8, 1, 0.95, 1, Head::Score), transformerExpert(8, 2, 0, 0.95)}),
                   0.5),
         0.9, 30);
+}
+
+/** ln|det| of a matrix [d, d], by elimination with pivots. */
+double logDeterminant(std::vector<double> a, int d) {
+    double sum = 0;
+    for (int k = 0; k < d; k++) {
+        int pivot = k;
+        for (int i = k; i < d; i++)
+            if (std::abs(a[i * d + k]) > std::abs(a[pivot * d + k]))
+                pivot = i;
+        for (int j = 0; j < d; j++)
+            std::swap(a[k * d + j], a[pivot * d + j]);
+        sum += std::log(std::abs(a[k * d + k]));
+        for (int i = k + 1; i < d; i++)
+            for (int j = d; j-- > k;)
+                a[i * d + j] -= a[i * d + k] / a[k * d + k] * a[k * d + j];
+    }
+    return sum;
+}
+
+/** What generate() says of densities, against the Jacobian of the whole way by differences. */
+void expectJacobian(const std::shared_ptr<const ScoreModel>& model, Proposal::Frame frame, double endTime) {
+    ProbabilityFlow flow(model, {}, endTime, 150, 2, ProbabilityFlow::Engine::Plain);
+    const ModelDescription& description = model->getDescription();
+    const FrameCoordinates coordinates(description.count, frame);
+    const int d = coordinates.getDimension(), width = description.getNumCoordinates();
+    ASSERT_EQ(d, flow.getNumDimensions());
+    std::vector<double> start(width), density(1), y(d);
+    flow.drawStart(4, 0, 1, start.data(), density.data());
+    coordinates.toCoordinates(start.data(), y.data());
+    const double prior = density[0], h = 1e-5;
+    std::vector<double> moved;
+    for (int k = 0; k < 2 * d; k++) {
+        std::vector<double> other = y, x(width);
+        other[k / 2] += k % 2 == 0 ? h : -h;
+        coordinates.toPositions(other.data(), x.data());
+        moved.insert(moved.end(), x.begin(), x.end());
+    }
+    flow.generate(2 * d, moved.data(), nullptr, 0, flow.getNumSteps());
+    flow.generate(1, start.data(), density.data(), 0, flow.getNumSteps());
+    std::vector<double> jacobian;
+    for (int k = 0; k < d; k++) {
+        std::vector<double> above(d), below(d);
+        coordinates.toCoordinates(&moved[std::size_t(2 * k) * width], above.data());
+        coordinates.toCoordinates(&moved[std::size_t(2 * k + 1) * width], below.data());
+        for (int j = 0; j < d; j++)
+            jacobian.push_back((above[j] - below[j]) / (2 * h));
+    }
+    const double logVolume = logDeterminant(jacobian, d);
+    EXPECT_GT(std::abs(logVolume), 0.01);
+    EXPECT_NEAR(prior - logVolume, density[0], 1e-5);
+}
+
+TEST(ProbabilityFlow, DensityIsThatOfTheJacobian) {
+    expectJacobian(randomModel(3), Proposal::Frame::Vector, 0);
+    expectJacobian(randomModel(3, Head::Score), Proposal::Frame::Vector, 0);
+    expectJacobian(makeModel(describe(particles, 3, {transformerExpert(8, 1, 0, 1)}), 0.3),
+                   Proposal::Frame::Centred, 0.5);
+    expectJacobian(makeModel(describe(particles, 2, {transformerExpert(8, 1, 0, 1, Head::Score)}), 0.3),
+                   Proposal::Frame::Centred, 0.5);
+}
+
+TEST(ProbabilityFlow, EnginesAgree) {
+    const auto model = makeModel(describe(particles, 3, {transformerExpert(16, 2, 0, 1)}), 0.5);
+    ProbabilityFlow fast(model, {}, 0.3, 30, 2);
+    ProbabilityFlow plain(model, {}, 0.3, 30, 2, ProbabilityFlow::Engine::Plain);
+    std::vector<double> z(5 * 9), density(5);
+    fast.drawStart(1, 0, 5, z.data(), density.data());
+    std::vector<double> other = z, otherDensity = density;
+    fast.generate(5, z.data(), density.data(), 0, fast.getNumSteps());
+    plain.generate(5, other.data(), otherDensity.data(), 0, plain.getNumSteps());
+    double largest = 0;
+    for (int m = 0; m < 5; m++)
+        largest = std::max(largest, std::abs(density[m] - otherDensity[m]));
+    EXPECT_LT(largest, 1e-3);
 }
 
 TEST(ProbabilityFlow, FreeParticlesAreWhatTheScheduleMakesOfThem) {

@@ -4,8 +4,9 @@
 #include <memory>
 #include <vector>
 
+#include "openmmscore/sampling/FlowProposal.h"
+#include "openmmscore/sampling/FrameCoordinates.h"
 #include "openmmscore/sampling/ProbabilityFlow.h"
-#include "openmmscore/sampling/Proposal.h"
 
 namespace OpenMMScore {
 
@@ -28,10 +29,12 @@ class ProposalContents;
  * differences, the particles' absolute place; networks here are not equivariant, so orientations and mirror
  * images are as the training taught them.
  *
+ * As a FlowProposal its base are D standard normal numbers y with z_1 = B^T y (FrameCoordinates.h).
+ *
  * Cost of a density: 4 steps evaluations of scores with their divergences. There is no gradient of the
  * density.
  */
-class DiffusionProposal : public Proposal {
+class DiffusionProposal : public FlowProposal {
 public:
     struct Settings {
         /** Of the integrator. */
@@ -66,6 +69,9 @@ public:
     void sample(std::uint64_t seed, std::int64_t first, std::int64_t count, double* positions,
                 double* logDensity) const override;
     void logDensity(std::int64_t count, const double* positions, double* logDensity) const override;
+    int getBaseDimension() const override { return coordinates.getDimension(); }
+    void toBase(std::int64_t count, const double* positions, double* z, double* logDet) const override;
+    void fromBase(std::int64_t count, const double* z, double* positions, double* logDet) const override;
     std::string encode() const override;
 
     /** Of a file; see ProposalFile.h. */
@@ -75,10 +81,12 @@ private:
     class Loan;
     template <class Work>
     void inShares(std::int64_t count, Work work) const;
+    std::vector<double> scaled(int count, const double* positions) const;
     void computeDensities(ProbabilityFlow& flow, int count, const double* positions, double* density) const;
 
     std::shared_ptr<const ScoreModel> model;
     Settings settings;
+    FrameCoordinates coordinates;
     int width;
     double lengthScale;
     /** What is not in use of the integrators, which serve one caller at a time. */

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 from ..diffusion import _bar, _positive
 from ..model import Model
 from ..plugin import _ProposalHandle
-from .proposals import Proposal, _families, _integer, _wrong
+from .proposals import FlowProposal, _families, _integer, _wrong
 
 # Between two looks at the keyboard, s.
 _SECONDS_PER_CALL = 1.0
 
 
-class DiffusionProposal(Proposal):
+class DiffusionProposal(FlowProposal):
     """What a diffusion model draws along its deterministic way from noise to data, with its density.
 
     The way is the probability-flow ODE, integrated with a fixed number of Runge-Kutta steps. Its density is
@@ -26,7 +26,8 @@ class DiffusionProposal(Proposal):
     the model is: reweighting to a target corrects for the rest. That needs 4 ``steps`` evaluations of scores
     with their divergences for each density, where a divergence costs a perceptron (vector models) as much as
     its number of coordinates + 2 forward passes (score heads with two hidden layers: as much as 2), and a
-    graph transformer (models of particles) 12 N + 1 scores. There is no gradient of the density.
+    graph transformer (models of particles) 12 N + 1 scores. There is no gradient of the density. toBase() and
+    fromBase() give the standard normal numbers at the other end.
 
     Parameters
     ----------
