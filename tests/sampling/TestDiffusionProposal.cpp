@@ -50,10 +50,12 @@ std::vector<std::shared_ptr<const Proposal>> examples() {
     const auto make = [](auto model, Settings settings) {
         return std::make_shared<DiffusionProposal>(model, settings);
     };
+    // Random networks of particles are no diffusion's, so the way is short.
+    Settings shortWay = with(Frame::Centred, 4);
+    shortWay.time = 0.9;
     return {make(randomModel(2), with(Frame::Vector, 20)),
-            make(randomModel(3, Head::Score), with(Frame::Absolute, 15)),
-            make(triangle(), with(Frame::Centred, 2)),
-            make(randomModel(2), with(Frame::Vector, 5, Engine::Plain))};
+            make(randomModel(3, Head::Score), with(Frame::Absolute, 15)), make(triangle(), shortWay),
+            make(randomModel(2), with(Frame::Vector, 10, Engine::Plain))};
 }
 
 /** @return the integral of the density over a cube, by the midpoint rule */
@@ -141,7 +143,7 @@ TEST(DiffusionProposal, LeadsToItsBaseAndBack) {
             double expected = logDet[i] - 0.5 * d * std::log(2 * std::numbers::pi);
             for (int c = 0; c < d; c++)
                 expected -= 0.5 * y[i * d + c] * y[i * d + c];
-            EXPECT_NEAR(expected, drawn.logDensity[i], 1e-10);
+            EXPECT_NEAR(expected, drawn.logDensity[i], 1e-9);
             EXPECT_NEAR(logDet[i], -back[i], 0.1);
         }
     }
