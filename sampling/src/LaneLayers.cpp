@@ -54,16 +54,19 @@ OPENMMSCORE_LANE_CLONES void addProductLanes(int out, int in, int rowLength, con
     multiplyAll(out, in, rowLength, weight, nullptr, true, x, y);
 }
 
-OPENMMSCORE_LANE_CLONES void activateLanes(bool swish, int width, double* x, double* slopes) {
+OPENMMSCORE_LANE_CLONES void activateLanes(bool swish, int width, double* x, double* slopes,
+                                           double* curvatures) {
     for (int i = 0; i < width; i++) {
-        Lanes value, slope;
+        Lanes value, slope, curvature;
         loadLanes(x + std::size_t(i) * lanes, value);
         if (swish)
-            swishLanes(value, slope);
+            swishLanes(value, slope, curvature);
         else
-            tanhLanes(value, slope);
+            tanhLanes(value, slope, curvature);
         storeLanes(value, x + std::size_t(i) * lanes);
         storeLanes(slope, slopes + std::size_t(i) * lanes);
+        if (curvatures != nullptr)
+            storeLanes(curvature, curvatures + std::size_t(i) * lanes);
     }
 }
 

@@ -10,8 +10,8 @@ namespace OpenMMScore {
 void multiplyLanes(int out, int in, const double* weight, const double* bias, const double* x, double* y);
 /** y += W x with rows of W that are rowLength apart, so that W may be some columns of a wider matrix. */
 void addProductLanes(int out, int in, int rowLength, const double* weight, const double* x, double* y);
-/** Replace x by swish(x), or by tanh(x), and write the slopes. */
-void activateLanes(bool swish, int width, double* x, double* slopes);
+/** Replace x by swish(x), or by tanh(x), and write the slopes and, unless null, the second derivatives. */
+void activateLanes(bool swish, int width, double* x, double* slopes, double* curvatures = nullptr);
 /** sum += sum_i a_i b_i; sum: [8] */
 void addLaneProducts(int width, const double* a, const double* b, double* sum);
 

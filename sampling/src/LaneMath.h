@@ -62,21 +62,23 @@ OPENMMSCORE_LANE_INLINE void expLanes(Lanes& x) {
     x = sum * scale;
 }
 
-/** Replace x by swish(x) = x sigmoid(x), and give its slope. */
-OPENMMSCORE_LANE_INLINE void swishLanes(Lanes& x, Lanes& slope) {
+/** Replace x by swish(x) = x sigmoid(x), and give its first and second derivative. */
+OPENMMSCORE_LANE_INLINE void swishLanes(Lanes& x, Lanes& slope, Lanes& curvature) {
     Lanes e = -x;
     expLanes(e);
     const Lanes s = 1.0 / (1.0 + e);
     slope = s * (1.0 + x * (1.0 - s));
+    curvature = s * (1.0 - s) * (2.0 + x * (1.0 - 2.0 * s));
     x = x * s;
 }
 
-/** Replace x by tanh(x), and give its slope. */
-OPENMMSCORE_LANE_INLINE void tanhLanes(Lanes& x, Lanes& slope) {
+/** Replace x by tanh(x), and give its first and second derivative. */
+OPENMMSCORE_LANE_INLINE void tanhLanes(Lanes& x, Lanes& slope, Lanes& curvature) {
     Lanes e = -2.0 * x;
     expLanes(e);
     x = 2.0 / (1.0 + e) - 1.0;
     slope = 1.0 - x * x;
+    curvature = -2.0 * x * slope;
 }
 
 } // namespace OpenMMScore

@@ -17,6 +17,21 @@ void scale(int width, bool alike, const double* x, const double* slopes, double*
         y[i] = x[alike ? i / lanes : i] * slopes[i];
 }
 
+/** g_i = slope_i g_i + curvature_i h_i with h [width, lanes], or [width] alike for all lanes. */
+void combine(int width, bool alike, const double* slopes, const double* curvatures, const double* h,
+             double* g) {
+    for (int i = 0; i < width * lanes; i++)
+        g[i] = slopes[i] * g[i] + curvatures[i] * h[alike ? i / lanes : i];
+}
+
+std::vector<double> transpose(std::size_t rows, std::size_t columns, const std::vector<double>& matrix) {
+    std::vector<double> result(matrix.size());
+    for (std::size_t i = 0; i < rows; i++)
+        for (std::size_t j = 0; j < columns; j++)
+            result[j * rows + i] = matrix[i * columns + j];
+    return result;
+}
+
 } // namespace
 
 MlpVelocity::MlpVelocity(const ContinuousFlowDescription& flow, std::vector<std::vector<double>> tensors)
@@ -56,12 +71,17 @@ void MlpVelocity::prepareDivergence() {
         }
     for (std::size_t i = 0; !diagonal && i < traceWeight.size(); i++)
         traceWeight[i] *= layers[1].weight[i];
+    lastTransposed = transpose(n, width, last.weight);
+    if (!diagonal) {
+        traceTransposed = transpose(width, height, traceWeight);
+        middleTransposed = transpose(width, height, layers[1].weight);
+    }
 }
 
 std::size_t MlpVelocity::getWorkspaceSize() const {
     std::size_t rows = layers[0].in + 2 * std::size_t(std::max(widest, d));
     for (const Layer& layer : layers)
-        rows += 2 * std::size_t(layer.out);
+        rows += 3 * std::size_t(layer.out);
     return rows * lanes;
 }
 
@@ -78,6 +98,7 @@ MlpVelocity::Places MlpVelocity::place(double* workspace) const {
     for (std::size_t l = 0; l + 1 < layers.size(); l++) {
         places.activations.push_back(take(layers[l].out));
         places.slopes.push_back(take(layers[l].out));
+        places.curvatures.push_back(take(layers[l].out));
     }
     return places;
 }
@@ -85,6 +106,13 @@ MlpVelocity::Places MlpVelocity::place(double* workspace) const {
 void MlpVelocity::evaluate(const bool*, const double* t, const double* u, double* v, double* divergence,
                            double* workspace) const {
     const Places places = place(workspace);
+    runLayers(places, t, u, v, false);
+    if (divergence != nullptr)
+        computeDivergence(places, divergence);
+}
+
+void MlpVelocity::runLayers(const Places& places, const double* t, const double* u, double* v,
+                            bool curvatures) const {
     std::copy_n(u, std::size_t(d) * lanes, places.input);
     std::vector<double> features(flow.getNumTimeFeatures());
     for (int lane = 0; lane < lanes; lane++) {
@@ -92,17 +120,38 @@ void MlpVelocity::evaluate(const bool*, const double* t, const double* u, double
         for (std::size_t k = 0; k < features.size(); k++)
             places.input[(d + k) * lanes + lane] = features[k];
     }
+    const bool swish = flow.mlp.activation == ContinuousFlowDescription::Activation::Swish;
     const double* x = places.input;
     for (std::size_t l = 0; l + 1 < layers.size(); l++) {
         multiplyLanes(layers[l].out, layers[l].in, layers[l].weight.data(), layers[l].bias.data(), x,
                       places.activations[l]);
-        activateLanes(flow.mlp.activation == ContinuousFlowDescription::Activation::Swish, layers[l].out,
-                      places.activations[l], places.slopes[l]);
+        activateLanes(swish, layers[l].out, places.activations[l], places.slopes[l],
+                      curvatures ? places.curvatures[l] : nullptr);
         x = places.activations[l];
     }
     multiplyLanes(d, layers.back().in, layers.back().weight.data(), layers.back().bias.data(), x, v);
-    if (divergence != nullptr)
-        computeDivergence(places, divergence);
+}
+
+void MlpVelocity::differentiate(const double* t, const double* u, const double* s, double* v,
+                                double* divergence, double* gradient, double* workspace) const {
+    const Places places = place(workspace);
+    runLayers(places, t, u, v, true);
+    computeDivergence(places, divergence);
+    // From the output back: derivatives of s . v + div v by what enters each activation.
+    const int height = layers[0].out, width = layers.back().in;
+    double *g = places.scratch[0], *other = places.scratch[1];
+    multiplyLanes(width, d, lastTransposed.data(), nullptr, s, g);
+    if (layers.size() == 2)
+        combine(height, true, places.slopes[0], places.curvatures[0], traceWeight.data(), g);
+    else {
+        multiplyLanes(width, height, traceWeight.data(), nullptr, places.slopes[0], other);
+        combine(width, false, places.slopes[1], places.curvatures[1], other, g);
+        multiplyLanes(height, width, middleTransposed.data(), nullptr, g, other);
+        multiplyLanes(height, width, traceTransposed.data(), nullptr, places.slopes[1], g);
+        combine(height, false, places.slopes[0], places.curvatures[0], g, other);
+        std::swap(g, other);
+    }
+    multiplyLanes(d, height, firstTransposed.data(), nullptr, g, gradient);
 }
 
 void MlpVelocity::computeDivergence(const Places& places, double* divergence) const {

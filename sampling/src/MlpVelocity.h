@@ -26,19 +26,25 @@ public:
                   double* workspace) const override;
     void multiplyJacobian(const bool* active, const double* t, const double* u, const double* direction,
                           double* product, double* workspace) const override;
+    /** Of one or two hidden layers. */
+    bool isTwiceDifferentiable() const override { return layers.size() <= 3; }
+    void differentiate(const double* t, const double* u, const double* s, double* v, double* divergence,
+                       double* gradient, double* workspace) const override;
 
 private:
     struct Layer {
         int out, in;
         std::vector<double> weight, bias;
     };
-    /** Where evaluate() keeps what: activations and slopes of each hidden layer, inputs, two rows beside. */
+    /** Where evaluate() keeps what: activations, slopes and curvatures of each hidden layer, inputs, two rows
+     * beside. */
     struct Places {
         double *input, *scratch[2];
-        std::vector<double*> activations, slopes;
+        std::vector<double*> activations, slopes, curvatures;
     };
 
     void prepareDivergence();
+    void runLayers(const Places& places, const double* t, const double* u, double* v, bool curvatures) const;
     Places place(double* workspace) const;
     void computeDivergence(const Places& places, double* divergence) const;
     /** Take a row [H_0, lanes] (before D_0) through all later layers but the last. @return where it is */
@@ -49,6 +55,8 @@ private:
     std::vector<Layer> layers;
     /** M, [H_0] or [H_1, H_0]; empty with more hidden layers. */
     std::vector<double> traceWeight;
+    /** Transposes of M and W_1, of two hidden layers, and of the last W. */
+    std::vector<double> traceTransposed, middleTransposed, lastTransposed;
     /** W_0's columns of coordinates, [H_0, d], and the same by columns. */
     std::vector<double> firstWeight, firstTransposed;
 };

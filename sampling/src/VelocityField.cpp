@@ -5,8 +5,14 @@
 #include "EgnnVelocity.h"
 #include "MlpVelocity.h"
 #include "TransformerVelocity.h"
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
+
+void VelocityField::differentiate(const double*, const double*, const double*, double*, double*, double*,
+                                  double*) const {
+    throw Error("VelocityField: has no second derivatives");
+}
 
 std::vector<double> VelocityField::makeDirections(const FrameCoordinates& coordinates) {
     const std::size_t d = coordinates.getDimension(), width = coordinates.getNumCoordinates();

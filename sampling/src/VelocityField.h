@@ -43,6 +43,17 @@ public:
     virtual void multiplyJacobian(const bool* active, const double* t, const double* u,
                                   const double* direction, double* product, double* workspace) const = 0;
 
+    /** @return whether differentiate() works */
+    virtual bool isTwiceDifferentiable() const { return false; }
+    /**
+     * As evaluate(), and the derivative by u of s . v + div v, in which s stays as it is.
+     *
+     * @param s         [d, lanes]
+     * @param gradient  written: [d, lanes]
+     */
+    virtual void differentiate(const double* t, const double* u, const double* s, double* v,
+                               double* divergence, double* gradient, double* workspace) const;
+
     /** @return [d, 3N]: the directions B^T e_k of R^3N that coordinates belong to */
     static std::vector<double> makeDirections(const FrameCoordinates& coordinates);
     /** @param tensors  of the network: those of flow.getTensors() after location and scale */

@@ -32,10 +32,11 @@ def continuous(frame):
     d = dimension(frame)
     network = {"layers.0.weight": RANDOM.normal(size=(5, d + 3)) / 3, "layers.0.bias": RANDOM.normal(size=5)}
     network |= {"layers.1.weight": RANDOM.normal(size=(d, 5)) / 2, "layers.1.bias": RANDOM.normal(size=d)}
-    return ContinuousFlowProposal(network, np.full(d, 0.1), np.full(d, 0.3), frame)
+    tight = {"absoluteTolerance": 1e-11, "relativeTolerance": 1e-11}
+    return ContinuousFlowProposal(network, np.full(d, 0.1), np.full(d, 0.3), frame, **tight)
 
 
-FAMILIES = {"mixture": (mixture, 1e-9), "couplings": (couplings, 1e-9), "continuous": (continuous, 1e-4)}
+FAMILIES = {"mixture": (mixture, 1e-9), "couplings": (couplings, 1e-9), "continuous": (continuous, 1e-9)}
 
 
 @pytest.fixture(params=[(name, frame) for name in FAMILIES for frame in ("absolute", "centred", "vector")])

@@ -202,6 +202,27 @@ TEST_P(ContinuousFlowTest, DensityIsThatOfTheMap) {
     EXPECT_NEAR(drawn.logDensity[0], base.logDensity[0] + logDeterminant(n, jacobian), 1e-5);
 }
 
+TEST_P(ContinuousFlowTest, GradientIsThatOfTheDensity) {
+    const std::size_t count = 3;
+    const Vector x = draw(proposal, 5, 0, count).positions;
+    Vector gradient(count * width);
+    if (!proposal.hasGradient()) {
+        EXPECT_THROW(proposal.logDensityGradient(count, x.data(), gradient.data()), Error);
+        return;
+    }
+    proposal.logDensityGradient(count, x.data(), gradient.data());
+    const double h = 1e-4;
+    for (std::size_t i = 0; i < count * width; i++) {
+        Vector moved(x);
+        moved[i] += h;
+        const double above = densities(proposal, moved)[i / width];
+        moved[i] -= 2 * h;
+        const double difference = (above - densities(proposal, moved)[i / width]) / (2 * h);
+        // Densities have errors of 1e-8, and third derivatives are of the order of the cube of the first.
+        EXPECT_NEAR(gradient[i], difference, 1e-3 * (1 + std::abs(difference))) << i;
+    }
+}
+
 TEST_P(ContinuousFlowTest, ProbesEstimateTheSameDensity) {
     Parameters parameters = GetParam().parameters;
     parameters.solver.absoluteTolerance = parameters.solver.relativeTolerance = 1e-5;

@@ -73,6 +73,8 @@ public:
     Frame getFrame() const override { return coordinates.getFrame(); }
     int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "continuous-flow"; }
+    /** @return whether the network is a perceptron of one or two hidden layers, and the trace exact */
+    bool hasGradient() const override;
     const Parameters& getParameters() const { return parameters; }
     /**
      * As Proposal::sample(). A sample whose trajectory cannot be integrated (a velocity that is not finite,
@@ -84,6 +86,8 @@ public:
                 double* logDensity) const override;
     /** As Proposal::logDensity(), with the remarks of sample(). */
     void logDensity(std::int64_t count, const double* positions, double* logDensity) const override;
+    /** As Proposal::logDensityGradient(); costs about four times as much as a density. */
+    void logDensityGradient(std::int64_t count, const double* positions, double* gradient) const override;
     int getBaseDimension() const override { return coordinates.getDimension(); }
     /** As FlowProposal::toBase(), with the remarks of sample(); the base is standard normal. */
     void toBase(std::int64_t count, const double* positions, double* z, double* logDet) const override;
