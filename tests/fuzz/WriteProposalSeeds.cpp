@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "openmmscore/sampling/AffineCouplingProposal.h"
+#include "openmmscore/sampling/DiffusionProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
 #include "openmmscore/sampling/ProposalFile.h"
 
@@ -43,6 +44,27 @@ AffineCouplingProposal flow() {
     return AffineCouplingProposal(p);
 }
 
+void writeDiffusion(const std::filesystem::path& path) {
+    ModelDescription model;
+    model.space = ModelDescription::Space::Vector;
+    model.count = 1;
+    ExpertDescription expert;
+    expert.mlp.hidden = {1};
+    expert.timeFeatures = TimeFeatures::Linear;
+    model.experts = {expert};
+    std::vector<NamedTensor> tensors;
+    for (const TensorShape& shape : expertTensors(model, 0)) {
+        const std::size_t size = shape.shape.size() == 2 ? shape.shape[0] * shape.shape[1] : shape.shape[0];
+        tensors.push_back({shape.name, shape.shape, std::vector<double>(size, 0.5), DType::Float32});
+    }
+    DiffusionProposal::Settings settings;
+    settings.frame = Proposal::Frame::Vector;
+    settings.numSteps = 2;
+    settings.numThreads = 1;
+    auto loaded = ScoreModel::fromBytes(ModelFile::encode(model.toJson(), tensors), "seed");
+    writeProposal(DiffusionProposal(std::move(loaded), settings), path.string());
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -56,6 +78,7 @@ int main(int argc, char** argv) {
         writeProposal(vectorMixture(), (directory / "mixture.safetensors").string());
         writeProposal(centredNormal(), (directory / "centred.safetensors").string());
         writeProposal(flow(), (directory / "flow.safetensors").string());
+        writeDiffusion(directory / "diffusion.safetensors");
     }
     catch (const std::exception& error) {
         std::cerr << error.what() << "\n";
