@@ -7,8 +7,10 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
+import openmmscore
 import openmmscore.diagnostics
 import pytest
 from safetensors import safe_open
@@ -199,6 +201,27 @@ early_stopping = 4
 [output]
 validation_interval = 3
 """
+
+
+@pytest.mark.parametrize("name", ["spline_flow_2d", "continuous_flow_2d"])
+def test_examples_of_flows_learn(tmp_path, name):
+    config = Path(__file__).parents[2] / "examples" / "train" / f"{name}.toml"
+    text = config.read_text().replace("validation_interval = ", "validation_interval = 50\n# ")
+    text = text.replace("../data", str(config.parent.parent / "data"))
+    (tmp_path / "run.toml").write_text(text)
+    result = train(tmp_path, "--steps", "200", "--output", str(tmp_path / "out"))
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+    losses = [line["validation_loss"] for line in lines if "validation_loss" in line]
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    proposal = openmmscore.loadProposal(tmp_path / "out/proposal.safetensors")
+    samples, logDensity = proposal.sample(500, 1)
+    assert samples.shape == (500, 2)
+    np.testing.assert_allclose(proposal.logDensity(samples), logDensity, atol=1e-3)
+    if name == "spline_flow_2d":
+        frames = np.load(config.parent.parent / "data/mueller_brown.npy").astype(float)
+        normal = 1 + np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(np.cov(frames.T))[1]
+        assert losses[-1] < normal - 0.3
 
 
 @pytest.mark.parametrize("family", ["spline-flow", "continuous-flow"])
