@@ -19,7 +19,7 @@ namespace OpenMMScore {
  *
  * or, of a run with several stages k, checkpoint-k.safetensors and log-k.jsonl, expert-k.safetensors with
  * that expert alone as a model file, and, as soon as there are all experts, model.safetensors with all of
- * them.
+ * them. A run that trains a proposal writes proposal.safetensors instead of a model.
  *
  * A batch is cut into parts of a fixed size that threads share and whose gradients are added in order, so the
  * result does not depend on the number of threads. Under torchrun each process takes a share of every batch
@@ -42,7 +42,7 @@ public:
      * Train up to the configured number of steps.
      *
      * @param stopRequested  asked after every step; if true, a checkpoint is written and the run ends
-     * @return whether all steps were done
+     * @return whether all steps were done, or early stopping has ended the run
      * @throws NumericalError  if too many steps in a row were not finite
      */
     bool run(const std::function<bool()>& stopRequested);
