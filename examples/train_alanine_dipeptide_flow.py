@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).resolve().parent
 DATA = EXAMPLES / "data"
 PROGRAM = Path(sys.executable).parent / "openmmscore-train"
 #: steps of training, and draws of the flow before to train on
-ROUNDS = ((6000, 0), (10000, 400_000), (16000, 800_000))
+ROUNDS = ((6000, 0), (10000, 400_000), (16000, 800_000), (16000, 1_000_000))
 
 
 def main() -> int:

@@ -46,7 +46,7 @@ kind = "vector"
     "flow-matching": """
 [proposal]
 family = "continuous-flow"
-hidden = [256, 256, 256]
+hidden = [256, 256]
 pairing = 128
 
 [coordinates]
@@ -58,7 +58,7 @@ method = "diffusion"
 [model]
 architecture = "mlp"
 head = "score"
-hidden = [256, 256, 256]
+hidden = [256, 256]
 default_diffusion_time = 1e-3
 """,
 }

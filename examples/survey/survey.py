@@ -53,7 +53,7 @@ def parseOptions() -> argparse.Namespace:
     )
     parser.add_argument("--families", nargs="+", choices=families.NAMES, default=list(families.NAMES))
     parser.add_argument("--steps", type=int, default=2000, help="of each training, 512 samples each (2000)")
-    parser.add_argument("--samples", type=int, default=500, help="for densities of either kind (500)")
+    parser.add_argument("--samples", type=int, default=2000, help="for densities of either kind (2000)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("survey-output"))
     parser.add_argument("--report", action="store_true", help="only tables and pictures")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import app, unit
+from openmm import unit
 
 from ..plugin import _InternalCoordinatesHandle
 from ._arrays import checkedCount, checkedSeed, numbers, withoutUnits
+
+if TYPE_CHECKING:
+    from openmm import app
 
 #: Backbone torsions by the names of their atoms, along the chain.
 _BACKBONE = {
