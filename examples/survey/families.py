@@ -22,10 +22,10 @@ batch_size = 512
 learning_rate = {rate}
 final_learning_rate = 1e-5
 ema_decay = 0.999
-
+{stopping}
 [output]
 directory = "model"
-validation_interval = 500
+validation_interval = 250
 checkpoint_interval = 500
 """
 
@@ -80,12 +80,14 @@ def configuration(family: str, title: str, steps: int) -> str:
     head, table, rest = own.partition("[")
     # A model is told one, although here it has no meaning.
     temperature = "temperature = 300.0\n" if family == "diffusion" else ""
+    # A likelihood can be learnt by heart; the others' losses are noisy averages, which are not.
+    stopping = "early_stopping = 8\n" if family == "spline" else ""
     return (
         head
         + _DATA.format(title=title, temperature=temperature)
         + table
         + rest
-        + _TRAINING.format(steps=steps, rate=_RATES[family])
+        + _TRAINING.format(steps=steps, rate=_RATES[family], stopping=stopping)
     )
 
 

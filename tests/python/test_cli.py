@@ -98,6 +98,18 @@ def test_info_tells_what_is_in_a_file(folder, capsys):
     assert openmmscore.Model(path).sha256 in out
 
 
+def test_info_tells_what_a_proposal_is(tmp_path, capsys):
+    path = tmp_path / "proposal.safetensors"
+    openmmscore.GaussianMixtureProposal(None, [[0.0, 1.0]], 0.5, "vector").save(path)
+    code, out, _ = run(capsys, "info", path)
+    assert code == 0
+    for part in ("gaussian-mixture", "2 plain numbers", "gradient            yes", "isotropic"):
+        assert part in out
+    path.write_bytes(path.read_bytes()[:-8])
+    code, _, err = run(capsys, "info", path)
+    assert code == 1 and "proposal.safetensors" in err
+
+
 def test_info_checks_the_file(folder, capsys):
     path = writeModel(folder / "bad.safetensors", document(temperature=-1.0))
     status, out, err = run(capsys, "info", path)

@@ -87,7 +87,8 @@ void readContinuous(ConfigTable& table, ProposalConfig& proposal) {
     const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
     flow.mlp.hidden.assign(hidden.begin(), hidden.end());
     if (hidden.empty())
-        flow.mlp.hidden.assign(3, 128);
+        // Densities cost as little as velocities with two hidden layers, and far more with three.
+        flow.mlp.hidden.assign(2, 256);
     using Activation = ContinuousFlowDescription::Activation;
     flow.mlp.activation =
         table.choice("activation", {"silu", "tanh"}, 0) == 0 ? Activation::Swish : Activation::Tanh;

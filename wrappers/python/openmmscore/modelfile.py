@@ -142,7 +142,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 
 
 def summary(path: str | os.PathLike[str]) -> str:
-    """Say what is in a model file, in several lines for people. The file is checked as a simulation would.
+    """Say what is in the file of a model or a proposal, in several lines for people.
+
+    The file is checked as a simulation would check it.
 
     Raises
     ------
@@ -156,6 +158,11 @@ def summary(path: str | os.PathLike[str]) -> str:
     """
     from .model import Model
 
+    # Whatever cannot be read is for the model's own reader to refuse.
+    with contextlib.suppress(ModelFileError):
+        description, tensors = read(path)
+        if description.get("kind") == "proposal":
+            return _proposalSummary(path, description, tensors)
     model = Model(path)
     description = model.description
     rows = [
@@ -174,6 +181,33 @@ def summary(path: str | os.PathLike[str]) -> str:
     rows += [("particles", _particles(description["particles"]))]
     rows += [("bonds", str(len(description["bonds"])))] if description["bonds"] else []
     rows += [(f"from {key}", _short(value)) for key, value in description["provenance"].items()]
+    return _lines(rows)
+
+
+def _proposalSummary(
+    path: str | os.PathLike[str], description: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> str:
+    from .sampling import loadProposal
+
+    proposal = loadProposal(path)
+    size = (
+        f"{proposal.numCoordinates} plain numbers"
+        if proposal.frame == "vector"
+        else f"{proposal.numParticles} particles, {proposal.frame}"
+    )
+    rows = [
+        ("proposal", proposal.family),
+        ("file", f"{os.fspath(path)}, {os.path.getsize(path)} bytes"),
+        ("draws", size),
+        ("numbers", str(sum(array.size for array in tensors.values()))),
+        ("gradient", "yes" if proposal.hasGradient else "no"),
+    ]
+    rows += [(key, _short(value)) for key, value in description["settings"].items()]
+    rows += [(f"from {key}", _short(value)) for key, value in description["provenance"].items()]
+    return _lines(rows)
+
+
+def _lines(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"{plainText(name, 20):<20}{plainText(value, 400)}" for name, value in rows)
 
 
