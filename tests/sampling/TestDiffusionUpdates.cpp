@@ -132,15 +132,17 @@ TEST(DiffusionUpdates, EndWithoutNoiseExceptUpstreams) {
         EXPECT_EQ(0, whole.getUpdate(whole.getNumUpdates() - 1).time);
         EXPECT_EQ(0, whole.getUpdate(whole.getNumUpdates() - 1).noiseFactor);
         // A single point as data: exact, but for what the corrector is not given time to do.
-        if (method != Method::PredictorCorrector)
+        if (method != Method::PredictorCorrector) {
             EXPECT_NEAR(0, 1e-9 * (1 + error(whole, model->getSchedule(), 1e-9)), 1e-7);
+        }
         Tuning tuning;
         tuning.upstreamStopAtLowestLevel = true;
         const ReverseDiffusion upstream = sampler(model, method, 100, tuning);
         EXPECT_EQ(whole.getNumUpdates() - 1, upstream.getNumUpdates());
-        if (method == Method::Ancestral)
+        if (method == Method::Ancestral) {
             EXPECT_NEAR(model->getSchedule().sigma(0),
                         1e-9 * (1 + error(upstream, model->getSchedule(), 1e-9)), 1e-9);
+        }
     }
     Tuning tuning;
     tuning.upstreamStopAtLowestLevel = true;
