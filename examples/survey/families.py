@@ -1,4 +1,4 @@
-"""The three families of the survey: how each is trained here, and how it becomes a proposal."""
+"""The families of the survey: how each is trained here, and how it becomes a proposal."""
 
 from __future__ import annotations
 
@@ -61,6 +61,14 @@ head = "score"
 hidden = [256, 256]
 default_diffusion_time = 1e-3
 """,
+    "ddpm": """
+method = "ddpm"
+
+[model]
+architecture = "mlp"
+head = "score"
+hidden = [256, 256]
+""",
 }
 
 NAMES = tuple(_PROPOSALS)
@@ -69,8 +77,9 @@ FILES = {
     "spline": "proposal.safetensors",
     "flow-matching": "proposal.safetensors",
     "diffusion": "model.safetensors",
+    "ddpm": "model.safetensors",
 }
-_RATES = {"spline": 2e-3, "flow-matching": 1e-3, "diffusion": 1e-3}
+_RATES = {"spline": 2e-3, "flow-matching": 1e-3, "diffusion": 1e-3, "ddpm": 1e-3}
 
 
 def configuration(family: str, title: str, steps: int) -> str:
@@ -79,7 +88,7 @@ def configuration(family: str, title: str, steps: int) -> str:
     own = _PROPOSALS[family].lstrip()
     head, table, rest = own.partition("[")
     # A model is told one, although here it has no meaning.
-    temperature = "temperature = 300.0\n" if family == "diffusion" else ""
+    temperature = "temperature = 300.0\n" if family in ("diffusion", "ddpm") else ""
     # A likelihood can be learnt by heart; the others' losses are noisy averages, which are not.
     stopping = "early_stopping = 8\n" if family == "spline" else ""
     return (
@@ -93,7 +102,7 @@ def configuration(family: str, title: str, steps: int) -> str:
 
 def load(family: str, path: Path) -> openmmscore.Proposal:
     """What was trained, as a proposal whose density is known."""
-    if family == "diffusion":
+    if family in ("diffusion", "ddpm"):
         return openmmscore.DiffusionProposal(str(path))
     return openmmscore.loadProposal(path)
 
