@@ -85,4 +85,8 @@ def script(name: str, *arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        # The training has said how it is continued; here the same command does it.
+        sys.exit(130)
