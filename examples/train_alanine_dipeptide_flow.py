@@ -2,8 +2,8 @@
 
     python examples/train_alanine_dipeptide_flow.py --threads 2
 
-Round 0 trains on bursts of MD (examples/data/make_alanine_dipeptide_frames.py, made first if they are not
-there): a couple of thousand independent configurations really, which a flow soon learns by heart. Every
+Round 0 trains on bursts of MD (examples/data/make_alanine_dipeptide_frames.py, made first as far as they are
+not there): a couple of thousand independent configurations really, which a flow soon learns by heart. Every
 later round draws from the flow of the one before, weights the draws with OpenMM's energies, and trains a new
 flow on what they make of the Boltzmann distribution, beside the frames of MD. Draws are independent and
 cheap, so each round has more of them. A finished round is not done again; an interrupted training is resumed.
@@ -33,8 +33,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("alanine_dipeptide_flow"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    if not options.frames.exists():
-        script("make_alanine_dipeptide_frames.py", "--jobs", options.threads, "--output", options.frames)
+    # It adds what is missing, and nothing to a file that is whole.
+    script("make_alanine_dipeptide_frames.py", "--jobs", options.threads, "--output", options.frames)
     flow = None
     for number, (steps, draws) in enumerate(ROUNDS):
         flow = trainRound(number, steps, draws, flow, options)

@@ -95,6 +95,22 @@ def test_burstsAreAFunctionOfTheSeedAlone(tmp_path):
     assert np.abs(np.load(tmp_path / "b.npy") - whole).max() > 1e-3
 
 
+def test_trainingInRoundsCompletesTheFrames(tmp_path, monkeypatch):
+    """A file of frames exists from the first burst on, full of zeros."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    import train_alanine_dipeptide_flow as rounds
+
+    calls = []
+    monkeypatch.setattr(rounds, "script", lambda name, *arguments: calls.append(name))
+    monkeypatch.setattr(rounds, "trainRound", lambda number, *rest: calls.append(number) or tmp_path)
+    frames = tmp_path / "frames.npy"
+    np.save(frames, np.zeros((10, 22, 3), np.float32))
+    arguments = ["--frames", str(frames), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["train_alanine_dipeptide_flow.py", *arguments])
+    assert rounds.main() == 0
+    assert calls == ["make_alanine_dipeptide_frames.py", *range(len(rounds.ROUNDS))]
+
+
 def test_startsCoverBothBasins():
     frames = 2e-5 * np.load(DATA / "alanine_dipeptide_starts.npy").astype(float)
     phi = openmmscore.analysis.dihedrals(frames, [(4, 6, 8, 14)])[:, 0]

@@ -21,7 +21,10 @@ def splineThrough(x, z, slopes, minimum=1e-3):
 
 def test_aDoubleWellIsReweightedExactly():
     """A spline through the quantiles of a double well, with a coupling that disturbs it."""
-    energy = lambda x: (x[:, 0] ** 2 - 1) ** 2 / 0.4 + x[:, 0] / 2 + 2 * (x[:, 1] - x[:, 0] / 2) ** 2  # noqa: E731
+
+    def energy(x):
+        return (x[:, 0] ** 2 - 1) ** 2 / 0.4 + x[:, 0] / 2 + 2 * (x[:, 1] - x[:, 0] / 2) ** 2
+
     grid = np.linspace(-3, 3, 6001)
     density = np.exp(-((grid**2 - 1) ** 2 / 0.4 + grid / 2))
     weights = density / density.sum()
@@ -58,7 +61,10 @@ def test_aDoubleWellIsReweightedExactly():
 def test_fourModesOnATorusAreReweightedExactly():
     flow = {"dimension": 2, "circular": [0, 1], "layers": [coupling([0]), coupling([1])] * 2}
     proposal = anyFlow(flow, strength=0.4, location=np.zeros(2))
-    energy = lambda x: -1.5 * np.cos(2 * x[:, 0]) - np.cos(2 * x[:, 1]) - 0.5 * np.cos(x[:, 0] - 1)  # noqa: E731
+
+    def energy(x):
+        return -1.5 * np.cos(2 * x[:, 0]) - np.cos(2 * x[:, 1]) - 0.5 * np.cos(x[:, 0] - 1)
+
     axis = np.linspace(-np.pi, np.pi, 400, endpoint=False)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     exact = np.exp(-energy(grid))

@@ -274,6 +274,20 @@ TEST_F(ProposalTraining, StartsFromAnotherFlow) {
     EXPECT_NE(message.find("is no spline flow like that of [proposal]"), std::string::npos) << message;
 }
 
+TEST_F(ProposalTraining, StartsFromAFlowOfOtherFrames) {
+    train(config(flowRun("vector"), "first"));
+    // The same clouds, moved and stretched: only normalisation differs.
+    std::vector<float> moved = twoClouds(3000);
+    for (float& x : moved)
+        x = 3.0f * x + 7.0f;
+    folder.write("vector.npy", npyBytes({3000, 2}, moved));
+    const std::string start = "start_from = \"first/proposal.safetensors\"\n";
+    TrainingConfig again = config(flowRun("vector", "", start), "second");
+    again.stages[0].learningRate = again.stages[0].finalLearningRate = 1e-30;
+    train(again);
+    EXPECT_NEAR(validation("first").back(), validation("second").back() - 2.0 * std::log(3.0), 1e-3);
+}
+
 TEST_F(ProposalTraining, FramesThatCannotBeAreRefused) {
     const auto problem = [&](const std::string& text) {
         return messageOf([&] { train(config(text), Trainer::Start::Overwrite); });

@@ -67,9 +67,13 @@ void SplineFlowObjective::initialize() {
                       writeSplineFlowSettings(flow.getDescription()))
         throw Error(file + ": training.start_from is no spline flow like that of [proposal] (layers, sizes, "
                            "coordinates and permutation_seed must be the same)");
+    // Coordinates stay normalised as these frames want it: weights are where to begin, whatever frames they
+    // saw.
     std::vector<std::vector<double>> values;
     for (const SplineFlowTensor& tensor : splineFlowTensors(flow.getDescription()))
-        values.push_back(start->getFlow().getTensors().at(tensor.name));
+        values.push_back(tensor.name == "location" ? frames.getLocation()
+                         : tensor.name == "scale"  ? frames.getScale()
+                                                   : start->getFlow().getTensors().at(tensor.name));
     flow.importTensors(values);
 }
 
