@@ -115,10 +115,23 @@ def torsionsOf(topology: mdtraj.Topology, positions: NDArray[np.float64]) -> NDA
 
 def loadTorsions(folder: Path) -> NDArray[np.float32]:
     """All frames so far, [frames,18], radians."""
-    files = sorted(folder.glob("torsions-*.npy"))
-    if not files:
+    return np.concatenate(loadWalkers(folder))
+
+
+def loadWalkers(folder: Path) -> list[NDArray[np.float32]]:
+    """The frames of each walker so far in the order of time, each [frames,18], radians."""
+    walkers: dict[str, list[NDArray[np.float32]]] = {}
+    for file in sorted(folder.glob("torsions-*-*.npy")):
+        frames = np.load(file)
+        if frames.ndim != 2 or frames.shape[1] != 2 * RESIDUES or not np.isfinite(frames).all():
+            raise SystemExit(
+                f"{file}: torsions are finite numbers [frames,{2 * RESIDUES}], and these have the shape "
+                f"{list(frames.shape)}"
+            )
+        walkers.setdefault(file.name.split("-")[1], []).append(frames)
+    if not walkers:
         raise SystemExit(f"{folder}: there are no torsions yet; run aib9.py first")
-    return np.concatenate([np.load(file) for file in files])
+    return [np.concatenate(parts) for parts in walkers.values()]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,22 @@ OFFSET = 0.009
 
 def createSystem(topology: app.Topology) -> openmm.System:
     """A System without cutoff, bonds of hydrogen constrained, hydrogens of 3 amu."""
-    system = app.ForceField("charmm36.xml", "implicit/obc2.xml").createSystem(
+    system = charmmSystem(topology)
+    useStandardForces(system)
+    return system
+
+
+def charmmSystem(topology: app.Topology) -> openmm.System:
+    """The same as OpenMM writes it."""
+    return app.ForceField("charmm36.xml", "implicit/obc2.xml").createSystem(
         topology, nonbondedMethod=app.NoCutoff, constraints=app.HBonds, hydrogenMass=3 * unit.amu
     )
+
+
+def useStandardForces(system: openmm.System) -> None:
+    """Replace its custom forces, energies and forces staying what they are."""
     useNonbondedForce(system)
     useGBSAOBCForce(system)
-    return system
 
 
 def useNonbondedForce(system: openmm.System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,8 @@ class Mixture:
     @property
     def name(self) -> str:
         share = "" if self.minor is None else f"-minor{100 * self.minor:g}"
-        return f"d{self.dimension}-k{self.modes}-n{self.samples}{share}"
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return f"d{self.dimension}-k{self.modes}-n{self.samples}{share}{seed}"
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -50,15 +52,32 @@ class Mixture:
         return (np.log(self.weights) - 0.5 * distance).argmax(axis=1)
 
 
-def sweeps(full: bool) -> dict[str, list[Mixture]]:
-    """The survey's four series; if not full, one or two points of each."""
+def sweeps(full: bool, seed: int = 0) -> dict[str, list[Mixture]]:
+    """The survey's four series, with means drawn from the seed; if not full, one or two points of each."""
     dimensions = range(10, 101, 10) if full else (10, 50)
     modes = range(5, 51, 5) if full else (50,)
     sizes = range(5000, 50001, 5000) if full else (5000,)
     minors = (0.025, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5) if full else (0.025, 0.25)
     return {
-        "dimensions": [Mixture(d, 4, 50000) for d in dimensions],
-        "modes": [Mixture(50, k, 50000) for k in modes],
-        "data": [Mixture(50, 4, n) for n in sizes],
-        "asymmetry": [Mixture(50, 2, 50000, p) for p in minors],
+        "dimensions": [Mixture(d, 4, 50000, None, seed) for d in dimensions],
+        "modes": [Mixture(50, k, 50000, None, seed) for k in modes],
+        "data": [Mixture(50, 4, n, None, seed) for n in sizes],
+        "asymmetry": [Mixture(50, 2, 50000, p, seed) for p in minors],
     }
+
+
+def coarseFirst(series: dict[str, list[Mixture]]) -> list[Mixture]:
+    """All mixtures, each once, in an order that fills every series evenly: run as long as there is time."""
+    each = [[cases[i] for i in _endsAndMiddles(len(cases))] for cases in series.values()]
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*each))
+    return list({case.name: case for case in turns if case is not None}.values())
+
+
+def _endsAndMiddles(count: int) -> list[int]:
+    """The two ends, then always the middle of the widest gap."""
+    order = [0, count - 1] if count > 1 else [0]
+    while len(order) < count:
+        known = sorted(order)
+        gap, low = max((b - a, -a) for a, b in itertools.pairwise(known))
+        order.append(gap // 2 - low)
+    return order

@@ -70,7 +70,7 @@ def _table(name: str, rows: list[tuple[Mixture, str, dict]]) -> str:
             f"{found['largest population error']:.3f} ({found['its sigma']:.1f} sigma)",
             f"{found['samples per second']:.0f}",
             f"{found['parameters']:,}",
-            f"{found['training seconds']:.0f} s",
+            f"{found['training core seconds']:.0f} s" if "training core seconds" in found else "-",
             f"{found['histogram']:.0f} ({found['histogram floor']:.0f})",
         ]
         if asymmetric:

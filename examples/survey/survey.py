@@ -16,32 +16,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import families
 import measures
 import numpy as np
-import openmmscore
 import report
-from mixtures import Mixture, sweeps
+from mixtures import Mixture, coarseFirst, sweeps
 
 TEST_SEED, MODEL_SEED, TRAINING_SEED = 2, 3, 1
-BIN = Path(sys.executable).parent
 
 
 def main() -> int:
     options = parseOptions()
-    series = sweeps(options.full)
-    cases = {case.name: case for name in options.series for case in series[name]}
-    task = measureSpeedAgain if options.speed else run
+    series = {name: sweeps(options.full, options.seed)[name] for name in options.series}
     if not options.report:
-        for case in cases.values():
+        for case in coarseFirst(series):
             for family in options.families:
-                task(case, family, options)
-    report.write(options.output, {name: series[name] for name in options.series}, options.families)
+                run(case, family, options)
+    report.write(options.output, series, options.families)
     return 0
 
 
@@ -57,8 +51,8 @@ def parseOptions() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="of each training, 512 samples each (2000)")
     parser.add_argument("--samples", type=int, default=2000, help="for densities of either kind (2000)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="of means, samples and trainings (0)")
     parser.add_argument("--output", type=Path, default=Path("survey-output"))
-    parser.add_argument("--speed", action="store_true", help="measure speeds again, of what is there")
     parser.add_argument("--report", action="store_true", help="only tables and pictures")
     return parser.parse_args()
 
@@ -70,27 +64,18 @@ def run(case: Mixture, family: str, options: argparse.Namespace) -> None:
     if result.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    training, _ = case.density.sample(case.samples, seed=TRAINING_SEED)
+    training, _ = case.density.sample(case.samples, seed=TRAINING_SEED + 1000 * case.seed)
     np.save(folder / "training.npy", training.astype(np.float32))
     (folder / "training.toml").write_text(
-        families.configuration(family, f"{family}, {case.name}", options.steps)
+        families.configuration(family, f"{family}, {case.name}", options.steps, 1 + case.seed)
     )
-    begin = time.monotonic()
-    train(folder, options.threads)
-    seconds = time.monotonic() - begin
-    found = measure(case, family, folder / "model" / families.FILES[family], training, options)
-    found |= {"training seconds": seconds, "steps": options.steps, "threads": options.threads}
+    seconds = families.train(folder, options.threads)
+    found = measure(case, family, families.result(family, folder), training, options)
+    found |= {"training core seconds": seconds, "steps": options.steps}
     partial = folder / "partial.json"
     partial.write_text(json.dumps(found, indent=1))
     partial.replace(result)
     print(f"{case.name} {family}: {json.dumps(found)}", flush=True)
-
-
-def train(folder: Path, threads: int) -> None:
-    command = [str(BIN / "openmmscore"), "train", "training.toml", "--threads", str(threads)]
-    if (folder / "model" / "checkpoint.safetensors").exists():
-        command.append("--resume")
-    subprocess.run(command, cwd=folder, check=True)
 
 
 def measure(
@@ -98,7 +83,7 @@ def measure(
 ) -> dict[str, object]:
     """All numbers that are reported of one model."""
     exact, proposal = case.density, families.load(family, model)
-    test, trueAtTest = exact.sample(options.samples, seed=TEST_SEED)
+    test, trueAtTest = exact.sample(options.samples, seed=TEST_SEED + 1000 * case.seed)
     drawn, modelAtDrawn = proposal.sample(options.samples, seed=MODEL_SEED)
     trueAtDrawn = exact.logDensity(drawn)
     found: dict[str, object] = dict(
@@ -106,12 +91,12 @@ def measure(
     )
     share, error = measures.populations(case.modeOf(drawn), case.modes)
     histogram = measures.HistogramDivergence(training)
-    other, _ = exact.sample(options.samples, seed=TEST_SEED + 100)
+    other, _ = exact.sample(options.samples, seed=TEST_SEED + 100 + 1000 * case.seed)
     found |= {
         "ESS": measures.effectiveShare(trueAtDrawn - modelAtDrawn),
         "largest population error": float(np.abs(share - case.weights).max()),
         "its sigma": float((np.abs(share - case.weights) / error).max()),
-        "samples per second": speed(proposal, options.samples),
+        "samples per second": families.speed(proposal, options.samples),
         "parameters": families.numParameters(model),
         "histogram": histogram(drawn, test),
         "histogram floor": histogram(other, test),
@@ -123,27 +108,6 @@ def measure(
         found["reweighted free energy"] = measures.reweightedFreeEnergyDifference(minor, weights)
         found["true free energy"] = float(np.log((1 - case.minor) / case.minor))
     return found
-
-
-def speed(proposal: openmmscore.Proposal, count: int) -> float:
-    """Samples with their densities per second, in one call."""
-    proposal.sample(min(count, 64), seed=MODEL_SEED)
-    begin = time.monotonic()
-    proposal.sample(count, seed=MODEL_SEED)
-    return count / (time.monotonic() - begin)
-
-
-def measureSpeedAgain(case: Mixture, family: str, options: argparse.Namespace) -> None:
-    """Replace the speed of a result that was made on a busy machine."""
-    folder = options.output / case.name / family
-    result = folder / "result.json"
-    if not result.exists():
-        return
-    found = json.loads(result.read_text())
-    found["samples per second"] = speed(
-        families.load(family, folder / "model" / families.FILES[family]), options.samples
-    )
-    result.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples/survey"))
 import families
 import measures
 import report
-from mixtures import Mixture, sweeps
+from mixtures import Mixture, coarseFirst, sweeps
 
 CASE = Mixture(10, 2, 5000, 0.25)
 
@@ -61,13 +61,23 @@ def test_histogramsOfEqualDistributionsAreHundredsApart():
     assert histogram(a, b) > 200
 
 
-@pytest.mark.parametrize("family", families.NAMES)
+@pytest.mark.parametrize("family", sorted({*families.NAMES, *families.TORSION_NAMES}))
 def test_configurationsAreWhatTheTrainingReads(family):
     import tomllib
 
     config = tomllib.loads(families.configuration(family, "a title", 7))
     assert (config["title"], config["training"]["steps"], config["seed"]) == ("a title", 7, 1)
     assert config["data"]["file"] == "training.npy"
+
+
+def test_everyMixtureIsThereOnceAndSeriesFillEvenly():
+    series = sweeps(True)
+    order = coarseFirst(series)
+    names = [case.name for case in order]
+    assert sorted(names) == sorted({case.name for cases in series.values() for case in cases})
+    dimensions = [case.dimension for case in order if case in series["dimensions"]]
+    assert sorted(dimensions[:5]) == [10, 30, 50, 70, 100]
+    assert {case.name for cases in sweeps(True, 1).values() for case in cases}.isdisjoint(names)
 
 
 def test_tablesAndPicturesAreWrittenOfWhatIsThere(tmp_path, capsys):
@@ -79,7 +89,7 @@ def test_tablesAndPicturesAreWrittenOfWhatIsThere(tmp_path, capsys):
             "largest population error",
             "its sigma",
             "samples per second",
-            "training seconds",
+            "training core seconds",
             "histogram",
             "histogram floor",
             "true free energy",
