@@ -1,5 +1,6 @@
 # Finds the CPU half of the LibTorch that the Python interpreter's torch package carries, without importing it, and
 # defines LibTorch::LibTorch and LibTorch_VERSION. Set LibTorch_ROOT to a folder with include/ and lib/ to use another.
+# LibTorch::CUDA is defined where its CUDA half can be compiled against, that is where all packages are installed that torch depends on.
 #
 # torch's own CMake package is not used: it insists on the CUDA compiler and on libtorch_cuda. libtorch_cpu needs
 # libcudart and libcupti all the same, which lie in nvidia/cu<major>/lib beside the torch package.
@@ -47,4 +48,31 @@ if(LibTorch_FOUND AND NOT TARGET LibTorch::LibTorch)
         set_property(TARGET LibTorch::LibTorch APPEND PROPERTY
             INTERFACE_LINK_OPTIONS "LINKER:-rpath-link,${directory}")
     endforeach()
+endif()
+
+find_library(LibTorch_CUDA_LIBRARY torch_cuda HINTS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
+find_library(LibTorch_C10_CUDA_LIBRARY c10_cuda HINTS ${LibTorch_ROOT}/lib NO_DEFAULT_PATH)
+file(GLOB LibTorch_NVIDIA_INCLUDE_DIRS ${LibTorch_ROOT}/../nvidia/*/include)
+set(LibTorch_CUDA_INCLUDE_DIRS "")
+set(LibTorch_CUDA_FOUND ${LibTorch_FOUND})
+# NCCL's header must be of the very version that this LibTorch was made with, which its own dependency is.
+find_path(LibTorch_nccl.h_DIR nccl.h HINTS ${LibTorch_NVIDIA_INCLUDE_DIRS} NO_DEFAULT_PATH)
+foreach(header cuda_runtime_api.h cublas_v2.h cusparse.h cusolverDn.h nccl.h)
+    find_path(LibTorch_${header}_DIR ${header} HINTS ${LibTorch_NVIDIA_INCLUDE_DIRS} PATHS /usr/local/cuda/include)
+    list(APPEND LibTorch_CUDA_INCLUDE_DIRS ${LibTorch_${header}_DIR})
+    if(NOT LibTorch_${header}_DIR)
+        set(LibTorch_CUDA_FOUND OFF)
+    endif()
+endforeach()
+list(REMOVE_DUPLICATES LibTorch_CUDA_INCLUDE_DIRS)
+if(NOT LibTorch_CUDA_LIBRARY OR NOT LibTorch_C10_CUDA_LIBRARY)
+    set(LibTorch_CUDA_FOUND OFF)
+endif()
+if(LibTorch_CUDA_FOUND AND NOT TARGET LibTorch::CUDA)
+    add_library(LibTorch::CUDA INTERFACE IMPORTED)
+    target_include_directories(LibTorch::CUDA SYSTEM INTERFACE ${LibTorch_CUDA_INCLUDE_DIRS})
+    # What libtorch_cuda itself needs is found when it is opened, on a machine with a GPU.
+    target_link_libraries(LibTorch::CUDA INTERFACE LibTorch::LibTorch ${LibTorch_CUDA_LIBRARY}
+        ${LibTorch_C10_CUDA_LIBRARY})
+    target_link_options(LibTorch::CUDA INTERFACE LINKER:--allow-shlib-undefined)
 endif()

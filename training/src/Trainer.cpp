@@ -1,6 +1,7 @@
 #include "openmmscore/training/Trainer.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include <ATen/ops/zeros.h>
@@ -83,6 +84,11 @@ Trainer::Impl::Impl(const TrainingConfig& runConfig, Start startKind, int stage)
             throw Error("training.batch_size is " + std::to_string(settings.batchSize) + ", too few for " +
                         std::to_string(group->getSize()) + " processes");
     prepareFolder();
+    if (group->getSize() > 1 && options.device().is_cuda()) {
+        const std::string problem = group->useGpus();
+        if (!problem.empty() && group->isFirst())
+            std::fprintf(stderr, "%s\n", problem.c_str());
+    }
 }
 
 StageFiles Trainer::Impl::filesOf(std::size_t stage) const {
