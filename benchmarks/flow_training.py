@@ -25,7 +25,8 @@ threads = 1
 validation_interval = 1000000
 """
 FAMILIES = {
-    "spline-flow": 'family = "spline-flow"\nlayers = {layers}\nbins = {bins}\ncircular = {circular}',
+    "spline-flow": 'family = "spline-flow"\nlayers = {layers}\nbins = {bins}\ncircular = {circular}\n'
+    'kind = "{kind}"\nconditioner = "{conditioner}"',
     "continuous-flow": 'family = "continuous-flow"\npairing = {pairing}',
 }
 
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--bins", type=int, default=8)
     parser.add_argument("--hidden", type=int, nargs="+", default=[128, 128])
+    parser.add_argument("--kind", choices=["coupling", "autoregressive"], default="coupling")
+    parser.add_argument("--conditioner", choices=["mlp", "transformer"], default="mlp")
     parser.add_argument("--pairing", type=int, default=256)
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--steps", type=int, default=100)

@@ -47,7 +47,7 @@ struct SplineFlow::Layer {
     /** Of each transformed coordinate; zero for those that are not circular. */
     std::vector<double> shift;
     std::vector<RationalQuadraticSpline> splines;
-    SplineConditioner conditioner;
+    std::unique_ptr<const SplineConditioner> conditioner;
 };
 
 struct SplineFlow::Workspace {
@@ -83,7 +83,7 @@ SplineFlow::SplineFlow(SplineFlowDescription given, Tensors values)
                     {own.transformed.begin(), own.transformed.end()},
                     std::vector<double>(own.transformed.size(), 0.0),
                     {},
-                    SplineConditioner(description, l, tensors)};
+                    SplineConditioner::create(description, l, tensors)};
         std::size_t circular = 0;
         for (std::size_t p = 0; p < layer.transformed.size(); p++) {
             const Kind kind = kinds[layer.transformed[p]];
@@ -135,7 +135,7 @@ SplineFlow::Workspace SplineFlow::makeWorkspace(std::int64_t count) const {
     workspace.v.resize(rows * kinds.size());
     workspace.logDet.resize(rows);
     for (const Layer& layer : layers)
-        layer.conditioner.reserve(rows, workspace.conditioner);
+        layer.conditioner->reserve(rows, workspace.conditioner);
     return workspace;
 }
 
@@ -154,7 +154,7 @@ void SplineFlow::denormalize(int rows, double* v) const {
 void SplineFlow::transform(const Layer& layer, std::size_t p, bool inverse, int rows, double* v,
                            double* logDet, Workspace& workspace) const {
     std::size_t step;
-    const double* numbers = layer.conditioner.computeNumbers(rows, p, workspace.conditioner, step);
+    const double* numbers = layer.conditioner->computeNumbers(rows, p, workspace.conditioner, step);
     const RationalQuadraticSpline& spline = layer.splines[p];
     const bool circular = kinds[layer.transformed[p]] == Kind::Circular;
     double* own = v + layer.transformed[p];
@@ -169,7 +169,7 @@ void SplineFlow::transform(const Layer& layer, std::size_t p, bool inverse, int 
 
 void SplineFlow::passForward(const Layer& layer, int rows, double* v, double* logDet,
                              Workspace& workspace) const {
-    layer.conditioner.computeHidden(rows, v, workspace.conditioner);
+    layer.conditioner->compute(rows, v, workspace.conditioner);
     for (std::size_t p = 0; p < layer.transformed.size(); p++)
         transform(layer, p, false, rows, v, logDet, workspace);
 }
@@ -177,9 +177,7 @@ void SplineFlow::passForward(const Layer& layer, int rows, double* v, double* lo
 void SplineFlow::passBackward(const Layer& layer, int rows, double* v, double* logDet,
                               Workspace& workspace) const {
     for (std::size_t p = 0; p < layer.transformed.size(); p++) {
-        // What later coordinates still hold meets weights that are zero.
-        if (p == 0 || layer.autoregressive)
-            layer.conditioner.computeHidden(rows, v, workspace.conditioner);
+        layer.conditioner->computeNext(rows, p, v, workspace.conditioner);
         transform(layer, p, true, rows, v, logDet, workspace);
     }
 }
@@ -256,23 +254,23 @@ void SplineFlow::logDensity(std::int64_t count, const double* y, double* density
 void SplineFlow::passGradient(const Layer& layer, int rows, const double* v, double* gradient,
                               Workspace& workspace) const {
     SplineConditioner::Workspace& w = workspace.conditioner;
-    layer.conditioner.computeHidden(rows, v, w);
-    w.byNumbers.resize(static_cast<std::size_t>(rows) * layer.conditioner.countNumbers());
+    layer.conditioner->compute(rows, v, w);
+    w.byNumbers.resize(static_cast<std::size_t>(rows) * layer.conditioner->countNumbers());
     double* byNumbers = w.byNumbers.data();
     for (std::size_t p = 0; p < layer.transformed.size(); p++) {
         const std::size_t i = layer.transformed[p];
         std::size_t step;
-        const double* numbers = layer.conditioner.computeNumbers(rows, p, w, step);
+        const double* numbers = layer.conditioner->computeNumbers(rows, p, w, step);
         for (int r = 0; r < rows; r++, numbers += step) {
             const std::size_t at = static_cast<std::size_t>(r) * kinds.size() + i;
             const double x = kinds[i] == Kind::Circular ? wrap(v[at] - layer.shift[p]) : v[at];
             gradient[at] = layer.splines[p].differentiate(numbers, x, gradient[at], 1,
                                                           byNumbers + static_cast<std::size_t>(r) *
-                                                                          layer.conditioner.countNumbers());
+                                                                          layer.conditioner->countNumbers());
         }
         byNumbers += layer.splines[p].countNumbers();
     }
-    layer.conditioner.addGradient(rows, w, gradient);
+    layer.conditioner->addGradient(rows, w, gradient);
 }
 
 void SplineFlow::blockGradient(int rows, const std::vector<double>& stages, double* gradient,

@@ -37,26 +37,52 @@ void requireIndices(const std::string& what, const std::vector<int>& indices, in
     }
 }
 
+/** @return how many tokens a transformer has */
+std::int64_t countTokens(const Description::Layer& layer, int dimension) {
+    // Of an autoregressive layer all but the last transformed coordinate.
+    const bool autoregressive = layer.type == Description::Layer::Type::Autoregressive;
+    return dimension - (autoregressive ? 1 : static_cast<std::int64_t>(layer.transformed.size()));
+}
+
+void checkTransformer(const Description::Layer& layer, int dimension, const std::string& what) {
+    if (layer.hidden.empty())
+        fail(what + "has no hidden width, expected one for each block of a transformer");
+    requireRange(what + "the number of heads", layer.heads, 1, Description::maxHeads);
+    if (layer.hidden[0] % layer.heads != 0)
+        fail(what + "a hidden width is " + std::to_string(layer.hidden[0]) + ", expected a multiple of " +
+             std::to_string(layer.heads) + " heads");
+    requireRange(what + "feed forward", layer.feedForward, 1, Description::maxHidden);
+    const std::int64_t tokens =
+        countTokens(layer, dimension) + static_cast<std::int64_t>(layer.transformed.size());
+    if (tokens * layer.hidden[0] > Description::maxTokenNumbers)
+        fail(what + "has " + std::to_string(tokens) + " tokens and queries of width " +
+             std::to_string(layer.hidden[0]) + ", expected at most " +
+             std::to_string(Description::maxTokenNumbers) + " numbers together");
+}
+
 void checkLayer(const Description::Layer& layer, int dimension, const std::string& what) {
     if (layer.transformed.empty())
         fail(what + "transforms no coordinate");
     requireIndices(what + "transformed", layer.transformed, dimension);
     requireRange(what + "the number of hidden widths", static_cast<std::int64_t>(layer.hidden.size()), 0,
                  Description::maxWidths);
+    using Network = Description::Network;
     for (int width : layer.hidden) {
         requireRange(what + "a hidden width", width, 1, Description::maxHidden);
-        if (layer.residual && width != layer.hidden[0])
-            fail(what + "hidden widths differ, expected equal ones for a residual network");
+        if (layer.network != Network::Plain && width != layer.hidden[0])
+            fail(what + "hidden widths differ, expected equal ones for a " +
+                 (layer.network == Network::Residual ? "residual network" : "transformer"));
     }
-    if (layer.residual && layer.hidden.size() % 2 == 0)
+    if (layer.network == Network::Residual && layer.hidden.size() % 2 == 0)
         fail(what + "has " + std::to_string(layer.hidden.size()) +
              " hidden widths, expected an odd number (one, and two for each residual block)");
+    if (layer.network == Network::Transformer)
+        checkTransformer(layer, dimension, what);
 }
 
-void appendLayer(std::vector<SplineFlowTensor>& tensors, const Description& description, std::size_t l) {
-    const std::string prefix = "layers." + std::to_string(l) + ".";
-    if (const int shifts = description.countShifts(l); shifts > 0)
-        tensors.push_back({prefix + "shift", {shifts}});
+/** Tensors of the linear maps of a perceptron. */
+void appendPerceptron(std::vector<SplineFlowTensor>& tensors, const Description& description, std::size_t l,
+                      const std::string& prefix) {
     auto in = static_cast<std::int64_t>(description.getInputCoordinates(l).size());
     const std::int64_t outputs = description.countOutputs(l);
     if (in == 0) {
@@ -71,6 +97,54 @@ void appendLayer(std::vector<SplineFlowTensor>& tensors, const Description& desc
         tensors.push_back({name + ".bias", {out}});
         in = out;
     }
+}
+
+void appendTransformer(std::vector<SplineFlowTensor>& tensors, const Description& description, std::size_t l,
+                       const std::string& prefix) {
+    const Description::Layer& layer = description.layers[l];
+    const std::vector<int> inputs = description.getInputCoordinates(l);
+    const auto append = [&](const std::string& name, std::vector<std::int64_t> shape) {
+        tensors.push_back({prefix + name, std::move(shape)});
+    };
+    const auto appendMap = [&](const std::string& name, std::int64_t out, std::int64_t in) {
+        append(name + ".weight", {out, in});
+        append(name + ".bias", {out});
+    };
+    const auto appendNorm = [&](const std::string& name) {
+        append(name + ".weight", {layer.hidden[0]});
+        append(name + ".bias", {layer.hidden[0]});
+    };
+    if (!inputs.empty()) {
+        const std::int64_t width = layer.hidden[0];
+        append("features", {static_cast<std::int64_t>(inputs.size()), width});
+        append("embedding", {countTokens(layer, description.dimension), width});
+        append("queries", {static_cast<std::int64_t>(layer.transformed.size()), width});
+        for (std::size_t b = 0; b < layer.hidden.size(); b++) {
+            const std::string block = "blocks." + std::to_string(b) + ".";
+            appendNorm(block + "attention_norm");
+            appendMap(block + "attention", 3 * width, width);
+            appendMap(block + "projection", width, width);
+            appendNorm(block + "feed_forward_norm");
+            appendMap(block + "expand", layer.feedForward, width);
+            appendMap(block + "contract", width, layer.feedForward);
+        }
+        appendNorm("norm");
+        for (const auto& [kind, word] : {std::pair{Description::Kind::Real, "real"},
+                                         {Description::Kind::Circular, "circular"},
+                                         {Description::Kind::Box, "box"}})
+            if (std::any_of(layer.transformed.begin(), layer.transformed.end(),
+                            [&](int i) { return description.getKind(i) == kind; }))
+                append("head." + std::string(word) + ".weight", {description.countKnotNumbers(kind), width});
+    }
+    append("head.bias", {description.countOutputs(l)});
+}
+
+void appendLayer(std::vector<SplineFlowTensor>& tensors, const Description& description, std::size_t l) {
+    const std::string prefix = "layers." + std::to_string(l) + ".";
+    if (const int shifts = description.countShifts(l); shifts > 0)
+        tensors.push_back({prefix + "shift", {shifts}});
+    const bool transformer = description.layers[l].network == Description::Network::Transformer;
+    (transformer ? appendTransformer : appendPerceptron)(tensors, description, l, prefix);
 }
 
 /** @return of each unit on one side of a matrix, the latest transformed coordinate that it knows of or is for
@@ -133,14 +207,20 @@ int Description::countKnotNumbers(Kind kind) const {
 
 std::vector<int> Description::getInputCoordinates(std::size_t l) const {
     const Layer& layer = layers[l];
+    const bool tokens = layer.network == Network::Transformer;
     std::vector<bool> seen(static_cast<std::size_t>(dimension), true);
-    if (layer.type == Layer::Type::Coupling)
+    if (layer.type == Layer::Type::Coupling || tokens)
         for (int i : layer.transformed)
             seen[static_cast<std::size_t>(i)] = false;
     std::vector<int> result;
+    const auto append = [&](int i) {
+        result.insert(result.end(), getKind(i) == Kind::Circular && !layer.rawAngles ? 2 : 1, i);
+    };
     for (int i = 0; i < dimension; i++)
         if (seen[static_cast<std::size_t>(i)])
-            result.insert(result.end(), getKind(i) == Kind::Circular && !layer.rawAngles ? 2 : 1, i);
+            append(i);
+    if (tokens && layer.type == Layer::Type::Autoregressive)
+        std::for_each(layer.transformed.begin(), layer.transformed.end() - 1, append);
     return result;
 }
 

@@ -30,7 +30,10 @@ constexpr std::array activations = {Word<Description::Activation>{"relu", Descri
 constexpr std::array knotRules = {Word<Description::Knots>{"softplus", Description::Knots::Softplus},
                                   Word<Description::Knots>{"soft-clip", Description::Knots::SoftClip}};
 constexpr std::array angleInputs = {Word<bool>{"cos-sin", false}, Word<bool>{"raw", true}};
-constexpr std::array networks = {Word<bool>{"mlp", false}, Word<bool>{"residual", true}};
+constexpr std::array networks = {
+    Word<Description::Network>{"mlp", Description::Network::Plain},
+    Word<Description::Network>{"residual", Description::Network::Residual},
+    Word<Description::Network>{"transformer", Description::Network::Transformer}};
 constexpr std::array bases = {Word<bool>{"standard", false}, Word<bool>{"trainable", true}};
 
 template <class Words, class Value>
@@ -61,18 +64,36 @@ std::vector<int> readIntegers(const JsonField& field, std::size_t most, int larg
 }
 
 Layer readLayer(const JsonField& field, int dimension) {
-    static constexpr std::string_view fields[] = {"type",    "transformed", "hidden",
-                                                  "network", "activation",  "angle_inputs"};
-    field.requireFields(fields);
+    std::vector<std::string_view> fields = {"type",    "transformed", "hidden",
+                                            "network", "activation",  "angle_inputs"};
     Layer layer;
+    layer.network = readWord(networks, field.field("network"));
+    if (layer.network == Description::Network::Transformer)
+        fields.insert(fields.end(), {"heads", "feed_forward"});
+    field.requireFields(fields);
     layer.type = readWord(types, field.field("type"));
     layer.transformed =
         readIntegers(field.field("transformed"), static_cast<std::size_t>(dimension), dimension - 1);
     layer.hidden = readIntegers(field.field("hidden"), Description::maxWidths, Description::maxHidden);
-    layer.residual = readWord(networks, field.field("network"));
     layer.activation = readWord(activations, field.field("activation"));
     layer.rawAngles = readWord(angleInputs, field.field("angle_inputs"));
+    if (layer.network == Description::Network::Transformer) {
+        layer.heads = static_cast<int>(field.field("heads").integer(1, Description::maxHeads));
+        layer.feedForward = static_cast<int>(field.field("feed_forward").integer(1, Description::maxHidden));
+    }
     return layer;
+}
+
+json layerToJson(const Layer& layer) {
+    json result = {{"type", wordFor(types, layer.type)},
+                   {"transformed", layer.transformed},
+                   {"hidden", layer.hidden},
+                   {"network", wordFor(networks, layer.network)},
+                   {"activation", wordFor(activations, layer.activation)},
+                   {"angle_inputs", wordFor(angleInputs, layer.rawAngles)}};
+    if (layer.network == Description::Network::Transformer)
+        result.update({{"heads", layer.heads}, {"feed_forward", layer.feedForward}});
+    return result;
 }
 
 } // namespace
@@ -80,12 +101,7 @@ Layer readLayer(const JsonField& field, int dimension) {
 json splineFlowToJson(const Description& description) {
     json layers = json::array();
     for (const Layer& layer : description.layers)
-        layers.push_back({{"type", wordFor(types, layer.type)},
-                          {"transformed", layer.transformed},
-                          {"hidden", layer.hidden},
-                          {"network", wordFor(networks, layer.residual)},
-                          {"activation", wordFor(activations, layer.activation)},
-                          {"angle_inputs", wordFor(angleInputs, layer.rawAngles)}});
+        layers.push_back(layerToJson(layer));
     return {{"dimension", description.dimension},
             {"circular", description.circular},
             {"box", description.box},

@@ -7,6 +7,7 @@
 #include "openmmscore/sampling/DiffusionProposal.h"
 #include "openmmscore/sampling/GaussianMixtureProposal.h"
 #include "openmmscore/sampling/ProposalFile.h"
+#include "openmmscore/sampling/SplineFlowProposal.h"
 
 using namespace OpenMMScore;
 
@@ -44,6 +45,31 @@ AffineCouplingProposal flow() {
     return AffineCouplingProposal(p);
 }
 
+/** A perceptron and a transformer, of an angle and a number. */
+SplineFlowProposal splineFlow() {
+    SplineFlowDescription flow;
+    flow.dimension = 2;
+    flow.circular = {0};
+    flow.bins = 2;
+    flow.layers.resize(2);
+    flow.layers[0].transformed = {1};
+    flow.layers[0].hidden = {2};
+    flow.layers[1].transformed = {1, 0};
+    flow.layers[1].type = SplineFlowDescription::Layer::Type::Autoregressive;
+    flow.layers[1].network = SplineFlowDescription::Network::Transformer;
+    flow.layers[1].hidden = {2};
+    flow.layers[1].heads = 1;
+    flow.layers[1].feedForward = 2;
+    SplineFlow::Tensors tensors;
+    for (const auto& [name, shape] : splineFlowTensors(flow)) {
+        std::size_t size = 1;
+        for (const std::int64_t each : shape)
+            size *= static_cast<std::size_t>(each);
+        tensors[name].assign(size, name == "scale" ? 1.0 : 0.25);
+    }
+    return {2, Proposal::Frame::Vector, flow, tensors};
+}
+
 void writeDiffusion(const std::filesystem::path& path) {
     ModelDescription model;
     model.space = ModelDescription::Space::Vector;
@@ -78,6 +104,7 @@ int main(int argc, char** argv) {
         writeProposal(vectorMixture(), (directory / "mixture.safetensors").string());
         writeProposal(centredNormal(), (directory / "centred.safetensors").string());
         writeProposal(flow(), (directory / "flow.safetensors").string());
+        writeProposal(splineFlow(), (directory / "spline.safetensors").string());
         writeDiffusion(directory / "diffusion.safetensors");
     }
     catch (const std::exception& error) {

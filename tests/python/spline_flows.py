@@ -15,10 +15,21 @@ def autoregressive(order, **more):
     return {"type": "autoregressive", "transformed": list(order), "hidden": [8], **more}
 
 
+def transformer(transformed, **more):
+    return {
+        "transformed": list(transformed),
+        "network": "transformer",
+        "hidden": [8, 8],
+        "heads": 2,
+        "feed_forward": 12,
+        **more,
+    }
+
+
 def masked(flow, name, values):
     """Zeros where an autoregressive layer of all coordinates, with one hidden width, must not look."""
     layer = flow["layers"][int(name.split(".")[1])]
-    if layer.get("type") != "autoregressive":
+    if layer.get("type") != "autoregressive" or layer.get("network") == "transformer":
         return values
     order, circular = layer["transformed"], set(flow.get("circular", ()))
     inputs = [i for i in range(flow["dimension"]) for _ in range(2 if i in circular else 1)]
@@ -39,6 +50,8 @@ def anyFlow(flow, frame="vector", strength=1.0, seed=1, coordinates=None, **fixe
         if name == "scale":
             tensors[name] = random.uniform(0.5, 0.8, shape)
             tensors[name][list(flow.get("circular", ()))] = 1
+        elif name.endswith("norm.weight"):
+            tensors[name] = random.uniform(0.7, 1.3, shape)
         elif name.endswith(".weight"):
             tensors[name] = masked(flow, name, random.normal(size=shape) * 2 * strength / np.sqrt(shape[1]))
         else:

@@ -110,6 +110,17 @@ def test_info_tells_what_a_proposal_is(tmp_path, capsys):
     assert code == 1 and "proposal.safetensors" in err
 
 
+def test_info_tells_what_the_layers_of_a_flow_are(tmp_path, capsys):
+    path = tmp_path / "flow.safetensors"
+    transformer = {"network": "transformer", "hidden": [8, 8], "heads": 2, "activation": "silu"}
+    layers = [{"transformed": [i % 2], **transformer} for i in range(4)] + [{"transformed": [0, 1]}]
+    openmmscore.sampling.SplineFlowProposal({"dimension": 2, "layers": layers}, frame="vector").save(path)
+    code, out, _ = run(capsys, "info", path)
+    assert code == 0
+    kind = "4 x coupling, transformer 8x8, 2 heads, feed forward 128, silu; 1 x coupling, mlp, relu"
+    assert kind in out
+
+
 def test_info_checks_the_file(folder, capsys):
     path = writeModel(folder / "bad.safetensors", document(temperature=-1.0))
     status, out, err = run(capsys, "info", path)

@@ -7,7 +7,7 @@ import pytest
 from openmm import unit
 from openmmscore.sampling import InternalCoordinates, SplineFlowProposal
 from scipy.stats import norm
-from spline_flows import FRAMES, anyFlow, autoregressive, coupling
+from spline_flows import FRAMES, anyFlow, autoregressive, coupling, transformer
 
 REAL = {"dimension": 6, "bins": 5, "bound": 3.0, "base": "trainable"}
 REAL["layers"] = [coupling([0, 2, 4]), coupling([1, 3, 5], network="residual", hidden=[7, 7, 7])]
@@ -19,13 +19,20 @@ MIXED["layers"] = [
     coupling([3, 0], hidden=[]),
 ]
 MASKED = {"dimension": 3, "circular": [1], "layers": [autoregressive([0, 1, 2]), autoregressive([2, 1, 0])]}
+TOKENS = {"dimension": 5, "circular": [1, 2], "box": [3], "bins": 6, "bound": 2.0}
+TOKENS["layers"] = [
+    transformer([0, 1]),
+    transformer([3, 4, 2], activation="silu", hidden=[6]),
+    transformer([4, 1, 3, 0, 2], type="autoregressive", activation="tanh"),
+    transformer([2, 4], type="autoregressive", heads=4, angle_inputs="raw"),
+]
 CHAIN = InternalCoordinates([(0, 1), (1, 2), (2, 3), (2, 4)])
 
 
-def molecule():
+def molecule(kind=coupling):
     """Five atoms in internal coordinates, with bonds of about 0.15 nm, one torsion circular and one not."""
     coordinates = {**CHAIN.flowSettings(FRAMES), "centres": [None, 1.9]}
-    layers = [coupling(range(0, 9, 2)), coupling(range(1, 9, 2))]
+    layers = [kind(range(0, 9, 2)), kind(range(1, 9, 2))]
     location = np.array([-2.0] * 4 + [0.2] * 3 + [0.3, 0.1])
     flow = {"dimension": 9, "circular": [7], "layers": layers}
     return anyFlow(flow, "centred", 0.3, coordinates=coordinates, location=location)
@@ -37,9 +44,11 @@ EXAMPLES = {
     "centred": lambda: anyFlow(REAL, "centred", 0.5),
     "mixed": lambda: anyFlow(MIXED),
     "autoregressive": lambda: anyFlow(MASKED),
+    "transformers": lambda: anyFlow(TOKENS, strength=0.6),
     "molecule": molecule,
+    "molecule of transformers": lambda: molecule(transformer),
 }
-CIRCULAR = {"mixed": MIXED["circular"], "autoregressive": MASKED["circular"]}
+CIRCULAR = {"mixed": MIXED["circular"], "autoregressive": MASKED["circular"], "transformers": [1, 2]}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -65,7 +74,7 @@ def test_gradientIsThatOfTheDensity(example):
 
 
 def test_inverseUndoesForward(example):
-    if example[0] == "molecule":
+    if example[0].startswith("molecule"):
         proposal = example[1]
         x, logDensity = proposal.sample(100, seed=3)
         z, logDet = proposal.toBase(x)
@@ -77,12 +86,12 @@ def test_inverseUndoesForward(example):
         properties.checkRoundTrip(example[1], CIRCULAR.get(example[0], ()))
 
 
-@pytest.mark.parametrize("name", ["couplings", "absolute", "mixed", "autoregressive"])
+@pytest.mark.parametrize("name", ["couplings", "absolute", "mixed", "autoregressive", "transformers"])
 def test_logDeterminantIsThatOfTheJacobian(name):
     properties.checkLogDeterminant(EXAMPLES[name](), CIRCULAR.get(name, ()))
 
 
-@pytest.mark.parametrize("name", ["mixed", "molecule"])
+@pytest.mark.parametrize("name", ["mixed", "transformers", "molecule"])
 def test_damagedFilesAreRefused(name, tmp_path):
     properties.checkDamagedFiles(EXAMPLES[name](), tmp_path)
 
@@ -99,6 +108,22 @@ PI = (-np.pi, np.pi)
         ({"dimension": 2, "layers": [coupling([0]), coupling([1])], "base": "trainable"}, [(-9, 9)] * 2, 150),
         ({"dimension": 2, "circular": [0, 1], "layers": [coupling([0]), coupling([1])]}, [PI] * 2, 80),
         ({**MASKED, "bins": 4}, [(-7, 7), PI, (-7, 7)], 26),
+        ({"dimension": 1, "layers": [transformer([0], type="autoregressive")]}, [(-9, 9)], 400),
+        (
+            {"dimension": 2, "circular": [0], "layers": [transformer([0]), transformer([1])]},
+            [PI, (-9, 9)],
+            100,
+        ),
+        (
+            {
+                "dimension": 3,
+                "bins": 4,
+                "circular": [1],
+                "layers": [transformer([2, 0, 1], type="autoregressive")],
+            },
+            [(-7, 7), PI, (-7, 7)],
+            26,
+        ),
     ],
 )
 def test_densityIntegratesToOne(flow, bounds, panels):
@@ -126,11 +151,16 @@ def test_lengthsMayHaveUnits():
 
 
 @pytest.mark.parametrize("huge", [1e30, 1e200, 1e300])
-def test_absurdWeightsAreSeenInTheDensity(huge):
-    flow = {"dimension": 3, "circular": [1], "layers": [coupling([0, 1]), coupling([2])]}
+@pytest.mark.parametrize("kind", [coupling, transformer])
+def test_absurdWeightsAreSeenInTheDensity(huge, kind):
+    flow = {"dimension": 3, "circular": [1], "layers": [kind([0, 1]), kind([2])]}
     random = np.random.default_rng(1)
     shapes = SplineFlowProposal.tensorShapes(flow)
-    tensors = {name: huge * random.normal(size=shapes[name]) for name in shapes if ".linear." in name}
+    tensors = {
+        name: huge * random.normal(size=shapes[name])
+        for name in shapes
+        if "layers." in name and "shift" not in name
+    }
     proposal = SplineFlowProposal(flow, tensors, "vector")
     x, logDensity = proposal.sample(200, seed=1)
     assert np.isnan(logDensity[~np.isfinite(x).all(axis=1)]).all()
@@ -144,6 +174,16 @@ def test_absurdWeightsAreSeenInTheDensity(huge):
         (lambda: SplineFlowProposal({}), "flow must have a 'dimension'"),
         (lambda: SplineFlowProposal({"dimension": 3, "bins": 1}), "bins: is 1, expected an integer from 2"),
         (lambda: SplineFlowProposal({"dimension": 3, "bin": 1}), "unknown field 'bin'"),
+        (
+            lambda: SplineFlowProposal({"dimension": 3, "layers": [transformer([0], heads=3)]}),
+            "a hidden width is 8, expected a multiple of 3 heads",
+        ),
+        (
+            lambda: SplineFlowProposal(
+                {"dimension": 3, "layers": [transformer([0])]}, {"layers.0.queries": np.ones((2, 8))}
+            ),
+            r"layers.0.queries.* has shape \[2,8\]",
+        ),
         (lambda: SplineFlowProposal({"dimension": 4}), "has 4 dimensions, its coordinates have 3"),
         (
             lambda: SplineFlowProposal({"dimension": 3}, {"scale": [1, 0, 1]}),

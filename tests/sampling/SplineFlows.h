@@ -21,12 +21,14 @@ inline SplineFlow::Tensors anyTensors(const SplineFlowDescription& description, 
         std::vector<double>& values = tensors[name];
         if (name == "scale")
             values = anyNumbers(filler, size, 0.05, 0.3);
+        else if (name.ends_with("norm.weight"))
+            values = anyNumbers(filler, size, 0.3, 1);
         else if (name.ends_with(".weight"))
             values = anyNumbers(filler, size, 2 * strength / std::sqrt(static_cast<double>(shape[1])));
         else
             values = anyNumbers(filler, size, name.ends_with("shift") ? 2 : 0.5 * strength);
         const std::size_t dot = name.find(".linear.");
-        if (name.ends_with(".weight")) {
+        if (dot != name.npos && name.ends_with(".weight")) {
             const std::size_t layer = std::stoul(name.substr(7)), linear = std::stoul(name.substr(dot + 8));
             const auto mask = splineFlowMask(description, layer, linear);
             for (std::size_t i = 0; i < size; i++)
@@ -65,7 +67,8 @@ inline SplineFlowDescription anyFlow(int dimension, bool autoregressive, std::ve
             for (int& i : layer.transformed)
                 i = std::min(i, dimension - 1);
         layer.hidden = l == 1 ? std::vector<int>{7, 7, 7} : std::vector<int>{9, 6};
-        layer.residual = l == 1;
+        layer.network =
+            l == 1 ? SplineFlowDescription::Network::Residual : SplineFlowDescription::Network::Plain;
         layer.activation = l == 0   ? SplineFlowDescription::Activation::Tanh
                            : l == 1 ? SplineFlowDescription::Activation::ReLU
                                     : SplineFlowDescription::Activation::SiLU;
@@ -74,11 +77,26 @@ inline SplineFlowDescription anyFlow(int dimension, bool autoregressive, std::ve
     return description;
 }
 
+/** The same with transformers, which attend with 1 to 3 heads. */
+inline SplineFlowDescription withTransformers(SplineFlowDescription description) {
+    for (std::size_t l = 0; l < description.layers.size(); l++) {
+        SplineFlowDescription::Layer& layer = description.layers[l];
+        layer.network = SplineFlowDescription::Network::Transformer;
+        layer.hidden.assign(l == 2 ? 1 : 2, l == 0 ? 6 : 9);
+        layer.heads = l == 0 ? 2 : l == 1 ? 3 : 1;
+        layer.feedForward = l == 0 ? 10 : 7;
+    }
+    return description;
+}
+
 inline std::shared_ptr<SplineFlowProposal> splineFlow(int count, Proposal::Frame frame, bool autoregressive,
                                                       std::vector<int> circular = {},
-                                                      std::vector<int> box = {}, double strength = 1) {
-    const SplineFlowDescription description = anyFlow(FrameCoordinates(count, frame).getDimension(),
-                                                      autoregressive, std::move(circular), std::move(box));
+                                                      std::vector<int> box = {}, double strength = 1,
+                                                      bool transformers = false) {
+    SplineFlowDescription description = anyFlow(FrameCoordinates(count, frame).getDimension(), autoregressive,
+                                                std::move(circular), std::move(box));
+    if (transformers)
+        description = withTransformers(description);
     return std::make_shared<SplineFlowProposal>(count, frame, description, anyTensors(description, strength));
 }
 

@@ -60,6 +60,10 @@ std::vector<Case> allCases() {
     add("CouplingCentred", std::make_shared<AffineCouplingProposal>(coupling(2, 3, 4, Frame::Centred)));
     cases.push_back({"SplineAbsolute", splineFlow(1, Frame::Absolute, false, {}, {}, 0.3), 0.25, 0.02});
     add("SplineCentred", splineFlow(2, Frame::Centred, true, {}, {}, 0.3));
+    cases.push_back(
+        {"SplineTransformer", splineFlow(2, Frame::Centred, true, {}, {}, 0.3, true), 0.25, 0.02});
+    cases.push_back(
+        {"SplineTransformerCouplings", splineFlow(1, Frame::Absolute, false, {}, {}, 0.3, true), 0.25, 0.02});
     cases.push_back({"SplineInternal", internalFlow(3, 0.3), 0.02, 0});
     return cases;
 }

@@ -21,6 +21,16 @@ struct Case {
     std::shared_ptr<const SplineFlowProposal> proposal;
 };
 
+/** Autoregressive layers that leave some coordinates alone, beside a perceptron, with raw angles. */
+std::shared_ptr<const SplineFlowProposal> partialTransformer() {
+    SplineFlowDescription description = withTransformers(anyFlow(5, true, {1, 3}));
+    description.layers[0].transformed = {4, 1, 2};
+    description.layers[1].network = SplineFlowDescription::Network::Plain;
+    description.layers[2].transformed = {3, 0};
+    description.layers[2].rawAngles = true;
+    return std::make_shared<SplineFlowProposal>(5, Frame::Vector, description, anyTensors(description, 0.7));
+}
+
 std::vector<Case> allCases() {
     const auto make = [](auto... arguments) { return splineFlow(arguments...); };
     using Indices = std::vector<int>;
@@ -29,7 +39,12 @@ std::vector<Case> allCases() {
             {"MixedCouplings", make(6, Frame::Vector, false, Indices{1, 2, 5}, Indices{3})},
             {"MixedAutoregressive", make(6, Frame::Vector, true, Indices{0, 4}, Indices{2})},
             {"OneAngle", make(1, Frame::Vector, false, Indices{0})},
-            {"OneNumber", make(1, Frame::Vector, true)}};
+            {"OneNumber", make(1, Frame::Vector, true)},
+            {"TransformerCouplings", make(6, Frame::Vector, false, Indices{1, 2, 5}, Indices{3}, 0.7, true)},
+            {"TransformerAutoregressive", make(6, Frame::Vector, true, Indices{0, 4}, Indices{2}, 0.7, true)},
+            {"TransformerPartial", partialTransformer()},
+            {"TransformerOfOneAngle", make(1, Frame::Vector, false, Indices{0}, Indices{}, 1.0, true)},
+            {"TransformerOfOneNumber", make(1, Frame::Vector, true, Indices{}, Indices{}, 1.0, true)}};
 }
 
 class SplineFlowTest : public ::testing::TestWithParam<Case> {
@@ -162,6 +177,35 @@ TEST_P(SplineFlowTest, NothingLiesOutsideABox) {
 
 INSTANTIATE_TEST_SUITE_P(Flows, SplineFlowTest, ::testing::ValuesIn(allCases()),
                          [](const auto& each) { return std::string(each.param.name); });
+
+/** Of a layer that transforms 4, 1, 2: z of each depends on all that it may depend on, and on nothing else.
+ */
+TEST(SplineFlow, TransformersAttendToWhatComesBeforeAlone) {
+    for (bool autoregressive : {true, false}) {
+        SplineFlowDescription description = withTransformers(anyFlow(6, true, {1, 3}, {2}));
+        description.layers.resize(1);
+        description.layers[0].transformed = {4, 1, 2};
+        using Type = SplineFlowDescription::Layer::Type;
+        description.layers[0].type = autoregressive ? Type::Autoregressive : Type::Coupling;
+        const SplineFlow flow(description, anyTensors(description));
+        const std::vector<double> y = {0.1, 0.2, 0.05, -0.6, 0.15, -0.1};
+        std::vector<double> z(6), moved(6);
+        double logDet;
+        flow.toBase(1, y.data(), z.data(), &logDet);
+        const int order[] = {4, 1, 2};
+        for (int i = 0; i < 6; i++) {
+            std::vector<double> changed = y;
+            changed[static_cast<std::size_t>(i)] += 0.02;
+            flow.toBase(1, changed.data(), moved.data(), &logDet);
+            const auto position = std::find(order, order + 3, i) - order;
+            for (int p = 0; p < 3; p++) {
+                const auto out = static_cast<std::size_t>(order[p]);
+                const bool may = position == 3 || position == p || (autoregressive && position < p);
+                EXPECT_EQ(moved[out] != z[out], may) << "of " << out << " by " << i;
+            }
+        }
+    }
+}
 
 TEST(SplineFlow, WithZerosInItsLastMatricesOnlyRotates) {
     SplineFlowDescription description = anyFlow(4, false, {1}, {2});

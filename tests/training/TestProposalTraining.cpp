@@ -92,11 +92,14 @@ TEST_F(ProposalTraining, CartesianCoordinatesWithAndWithoutTurns) {
 
 TEST_F(ProposalTraining, KindsOfLayersAndBasesAllLearn) {
     const std::string residual = "residual = true\nhidden = [8, 8, 8]\n";
+    const std::string transformer =
+        "conditioner = \"transformer\"\nheads = 3\nfeed_forward = 10\nactivation = \"silu\"\n";
     const auto withoutHidden = [](std::string run) { return run.erase(run.find("hidden = [12, 12]\n"), 18); };
     for (const std::string& proposal :
          {std::string("kind = \"autoregressive\"\n"), std::string("trainable_base = true\nbound = 3.0\n"),
           residual + "kind = \"autoregressive\"\n",
-          std::string("activation = \"tanh\"\npermutation_seed = 7\n"), std::string("circular = [1]\n")}) {
+          std::string("activation = \"tanh\"\npermutation_seed = 7\n"), std::string("circular = [1]\n"),
+          transformer, transformer + "kind = \"autoregressive\"\ncircular = [1]\n"}) {
         std::string text = flowRun("vector", proposal, "", "", last);
         if (proposal.starts_with("residual"))
             text = withoutHidden(text);
@@ -196,9 +199,11 @@ TEST_F(ProposalTraining, ParticlesOfACycleAreRenamed) {
 }
 
 TEST_F(ProposalTraining, AResumedRunEqualsAnUnbrokenOneBitForBit) {
-    for (const std::string more :
-         {"noise = 0.05\ngradient_norm = 1.0\n", "early_stopping = 2\nprecision = \"float64\"\n"}) {
-        const std::string text = flowRun("vector", "trainable_base = true\n", more);
+    const std::string base = "trainable_base = true\n", transformer = "conditioner = \"transformer\"\n";
+    for (const auto& [flow, more] : {std::pair{base, "noise = 0.05\ngradient_norm = 1.0\n"},
+                                     {base, "early_stopping = 2\nprecision = \"float64\"\n"},
+                                     {base + transformer, "noise = 0.05\n"}}) {
+        const std::string text = flowRun("vector", flow, more);
         train(config(text, "whole"), Trainer::Start::Overwrite);
         EXPECT_FALSE(train(config(text, "broken"), Trainer::Start::Overwrite, 3));
         EXPECT_FALSE(train(config(text, "broken"), Trainer::Start::Resume, 4));
@@ -274,6 +279,23 @@ TEST_F(ProposalTraining, StartsFromAnotherFlow) {
     EXPECT_NE(message.find("is no spline flow like that of [proposal]"), std::string::npos) << message;
 }
 
+TEST_F(ProposalTraining, ATransformerStartsFromATransformer) {
+    const std::string network = "conditioner = \"transformer\"\nheads = 2\n";
+    TrainingConfig run = config(flowRun("vector", network, "", "", last), "first");
+    run.stages[0].steps = 150;
+    train(run);
+    EXPECT_LT(validation("first").back(), validation("first").front() - 0.2);
+    const std::string start = "start_from = \"first/proposal.safetensors\"\n";
+    TrainingConfig again = config(flowRun("vector", network, start, "", last), "second");
+    again.stages[0].learningRate = again.stages[0].finalLearningRate = 1e-30;
+    train(again);
+    EXPECT_NEAR(validation("first").back(), validation("second").back(), 1e-4);
+    EXPECT_NE(messageOf([&] {
+                  train(config(flowRun("vector", network + "feed_forward = 9\n", start), "third"));
+              }).find("is no spline flow like that of [proposal]"),
+              std::string::npos);
+}
+
 TEST_F(ProposalTraining, StartsFromAFlowOfOtherFrames) {
     train(config(flowRun("vector"), "first"));
     // The same clouds, moved and stretched: only normalisation differs.
@@ -334,6 +356,12 @@ TEST_F(ProposalTraining, ConfigurationsThatCannotBeAreRefused) {
         {flowRun("vector", "circular = \"some\"\n"), "proposal.circular is \"some\""},
         {flowRun("vector", "bound = -1.0\n"), "proposal.bound must be greater than zero"},
         {flowRun("vector", "residual = true\n"), "expected an odd number"},
+        {flowRun("vector", "conditioner = \"rnn\"\n"), "proposal.conditioner is \"rnn\""},
+        {flowRun("vector", "conditioner = \"transformer\"\nresidual = true\n"), "proposal.residual (line"},
+        {flowRun("vector", "conditioner = \"transformer\"\nheads = 5\n"), "a multiple of 5 heads"},
+        {flowRun("vector", "conditioner = \"transformer\"\nheads = 4294967298\n"),
+         "the number of heads is 2147483647"},
+        {flowRun("vector", "heads = 2\n"), "proposal.heads (line"},
         {flowRun("internal", "circular = [0]\n"), "proposal.circular is for plain numbers"},
         {flowRun("vector", "", "device = \"cuda\"\n"), "trained on the CPU"},
         {flowRun("vector", "", "time_midpoint = 0.5\n"), "training.time_midpoint (line"},

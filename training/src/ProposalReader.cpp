@@ -1,5 +1,7 @@
 #include "ProposalReader.h"
 
+#include <algorithm>
+#include <limits>
 #include <set>
 
 #include "StageReader.h"
@@ -11,16 +13,29 @@ namespace {
 
 using Layer = SplineFlowDescription::Layer;
 
+/** What is too large for any check stays too large. */
+int asInt(std::int64_t value) {
+    return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
+}
+
 void readLayer(ConfigTable& table, ProposalConfig& proposal) {
     Layer& layer = proposal.layer;
     proposal.numLayers = table.integer("layers", 1, 8);
     layer.type = table.choice("kind", {"coupling", "autoregressive"}, 0) == 0 ? Layer::Type::Coupling
                                                                               : Layer::Type::Autoregressive;
-    layer.residual = table.flag("residual", false);
+    const bool transformer = table.choice("conditioner", {"mlp", "transformer"}, 0) == 1;
+    const bool residual = !transformer && table.flag("residual", false);
     const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
-    layer.hidden.assign(hidden.begin(), hidden.end());
+    for (std::int64_t width : hidden)
+        layer.hidden.push_back(asInt(width));
+    using Network = SplineFlowDescription::Network;
+    layer.network = transformer ? Network::Transformer : residual ? Network::Residual : Network::Plain;
     if (hidden.empty())
-        layer.hidden.assign(layer.residual ? 3 : 2, 128);
+        layer.hidden.assign(residual ? 3 : 2, transformer ? 64 : 128);
+    if (transformer) {
+        layer.heads = asInt(table.integer("heads", 1, 4));
+        layer.feedForward = asInt(table.integer("feed_forward", 1, 2 * std::int64_t(layer.hidden[0])));
+    }
     using Activation = SplineFlowDescription::Activation;
     const Activation activations[] = {Activation::ReLU, Activation::SiLU, Activation::Tanh};
     layer.activation = activations[table.choice("activation", {"relu", "silu", "tanh"}, 0)];

@@ -138,17 +138,22 @@ nlohmann::json splinesToJson(const ProposalConfig& proposal) {
     const char* activations[] = {"relu", "silu", "tanh"};
     const SplineFlowDescription::Layer& layer = proposal.layer;
     const bool couplings = layer.type == SplineFlowDescription::Layer::Type::Coupling;
-    return {{"family", "spline-flow"},
-            {"circular", proposal.allCircular ? nlohmann::json("all") : nlohmann::json(proposal.circular)},
-            {"layers", proposal.numLayers},
-            {"kind", couplings ? "coupling" : "autoregressive"},
-            {"hidden", layer.hidden},
-            {"residual", layer.residual},
-            {"activation", activations[static_cast<int>(layer.activation)]},
-            {"bins", proposal.flow.bins},
-            {"bound", proposal.flow.bound},
-            {"trainable_base", proposal.flow.trainableBase},
-            {"permutation_seed", proposal.permutationSeed}};
+    nlohmann::json json = {
+        {"family", "spline-flow"},
+        {"circular", proposal.allCircular ? nlohmann::json("all") : nlohmann::json(proposal.circular)},
+        {"layers", proposal.numLayers},
+        {"kind", couplings ? "coupling" : "autoregressive"},
+        {"hidden", layer.hidden},
+        {"residual", layer.network == SplineFlowDescription::Network::Residual},
+        {"activation", activations[static_cast<int>(layer.activation)]},
+        {"bins", proposal.flow.bins},
+        {"bound", proposal.flow.bound},
+        {"trainable_base", proposal.flow.trainableBase},
+        {"permutation_seed", proposal.permutationSeed}};
+    if (layer.network == SplineFlowDescription::Network::Transformer)
+        json.update(
+            {{"conditioner", "transformer"}, {"heads", layer.heads}, {"feed_forward", layer.feedForward}});
+    return json;
 }
 
 /** The settings of a run that trains a proposal. */

@@ -6,17 +6,9 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/silu.h>
-#include <ATen/ops/silu_backward.h>
 #include <ATen/ops/sin.h>
-#include <ATen/ops/tanh.h>
-#include <ATen/ops/tanh_backward.h>
-#include <ATen/ops/threshold_backward.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -27,34 +19,7 @@ namespace OpenMMScore {
 namespace {
 
 using Kind = SplineFlowDescription::Kind;
-using Activation = SplineFlowDescription::Activation;
 using Input = SplineLayerPlan::Input;
-
-at::Tensor activate(Activation kind, const at::Tensor& x) {
-    if (kind == Activation::ReLU)
-        return at::relu(x);
-    return kind == Activation::SiLU ? at::silu(x) : at::tanh(x);
-}
-
-/** @param y  the activation of x */
-at::Tensor activationAdjoint(Activation kind, const at::Tensor& x, const at::Tensor& y, const at::Tensor& g) {
-    if (kind == Activation::ReLU)
-        return at::threshold_backward(g, y, 0);
-    return kind == Activation::SiLU ? at::silu_backward(g, x) : at::tanh_backward(g, y);
-}
-
-/** @param x  [in, samples] @return [out, samples] */
-at::Tensor apply(const SplineLinear& linear, const at::Tensor& x) {
-    return at::addmm(linear.bias.unsqueeze(1), linear.weight, x);
-}
-
-/** @return the adjoint of x */
-at::Tensor applyAdjoint(const SplineLinear& linear, const at::Tensor& x, const at::Tensor& g,
-                        SplineLinear& gradient) {
-    gradient.weight.addmm_(g, x.t());
-    gradient.bias.add_(g.sum(1));
-    return at::mm(linear.weight.t(), g);
-}
 
 /** y = x - shift, brought back between -pi and pi. */
 template <class T>
@@ -120,38 +85,12 @@ at::Tensor SplineSweep<T>::makeInputs(const SplineLayerPlan& plan) const {
 }
 
 template <class T>
-at::Tensor SplineSweep<T>::runConditioner(std::size_t l, Layer& record) const {
-    const std::vector<SplineLinear>& linear = parameters.linear[l];
-    const SplineFlowDescription::Layer& layer = description.layers[l];
-    if (!linear[0].weight.defined())
-        return linear[0].bias.unsqueeze(1).expand({-1, samples}).contiguous();
-    const auto map = [&](std::size_t j, const at::Tensor& x) {
-        record.linearInputs.push_back(x);
-        return apply(linear[j], x);
-    };
-    const auto activated = [&](const at::Tensor& x) {
-        record.arguments.push_back(x);
-        return activate(layer.activation, x);
-    };
-    const std::size_t last = linear.size() - 1;
-    at::Tensor h = record.inputs;
-    if (layer.residual) {
-        h = map(0, h);
-        for (std::size_t j = 1; j < last; j += 2)
-            h = h + map(j + 1, activated(map(j, activated(h))));
-    }
-    else
-        for (std::size_t j = 0; j < last; j++)
-            h = activated(map(j, h));
-    return map(last, h);
-}
-
-template <class T>
 void SplineSweep<T>::runLayer(std::size_t l, bool keep) {
     const SplineLayerPlan& plan = plans[l];
     Layer record;
     record.inputs = makeInputs(plan);
-    const at::Tensor numbers = runConditioner(l, record);
+    record.conditioner = ConditionerSweep::create(description, l, parameters.layers[l]);
+    const at::Tensor numbers = record.conditioner->run(record.inputs, keep);
     const auto count = static_cast<std::int64_t>(plan.outputs.size());
     const std::int64_t keptSize = SplineRows<T>::keptRows(description.bins) * samples;
     record.before = empty(count);
@@ -175,7 +114,7 @@ void SplineSweep<T>::runLayer(std::size_t l, bool keep) {
         logDensities[i] += double(logSlopes.template data_ptr<T>()[i]);
     v = after;
     if (keep)
-        layers[l] = record;
+        layers[l] = std::move(record);
 }
 
 template <class T>
@@ -243,31 +182,6 @@ void SplineSweep<T>::addInputAdjoints(const SplineLayerPlan& plan, const at::Ten
 }
 
 template <class T>
-at::Tensor SplineSweep<T>::differentiateConditioner(std::size_t l, const at::Tensor& gNumbers,
-                                                    std::vector<SplineLinear>& gradient) const {
-    const std::vector<SplineLinear>& linear = parameters.linear[l];
-    const SplineFlowDescription::Layer& layer = description.layers[l];
-    const std::vector<at::Tensor>& x = layers[l].linearInputs;
-    const auto map = [&](std::size_t j, const at::Tensor& g) {
-        return applyAdjoint(linear[j], x[j], g, gradient[j]);
-    };
-    // The argument of the activation whose result is the input of map j.
-    const auto activated = [&](std::size_t j, const at::Tensor& g) {
-        return activationAdjoint(layer.activation, layers[l].arguments[j - 1], x[j], g);
-    };
-    const std::size_t last = linear.size() - 1;
-    at::Tensor g = map(last, gNumbers);
-    if (!layer.residual) {
-        for (std::size_t j = last; j-- > 0;)
-            g = map(j, activated(j + 1, g));
-        return g;
-    }
-    for (std::size_t j = last; j > 2; j -= 2)
-        g = g + activated(j - 2, map(j - 2, activated(j - 1, map(j - 1, g))));
-    return map(0, g);
-}
-
-template <class T>
 void SplineSweep<T>::differentiateLayer(std::size_t l, T factor, at::Tensor& g, SplineParameters& gradient) {
     const SplineLayerPlan& plan = plans[l];
     const Layer& record = layers[l];
@@ -280,12 +194,9 @@ void SplineSweep<T>::differentiateLayer(std::size_t l, T factor, at::Tensor& g, 
             .adjoint(record.before.template data_ptr<T>() + p * samples, gRow, factor, gRow,
                      gNumbers.template data_ptr<T>() + output.firstNumber * samples);
     }
-    if (plan.inputs.empty()) {
-        gradient.linear[l][0].bias.add_(gNumbers.sum(1));
-        return;
-    }
-    const at::Tensor gInputs = differentiateConditioner(l, gNumbers, gradient.linear[l]);
-    addInputAdjoints(plan, record.inputs, gInputs, g);
+    const at::Tensor gInputs = record.conditioner->differentiate(gNumbers, gradient.layers[l]);
+    if (gInputs.defined())
+        addInputAdjoints(plan, record.inputs, gInputs, g);
     layers[l] = {};
 }
 

@@ -2,26 +2,23 @@
 #define OPENMMSCORE_TORCH_SPLINESWEEP_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "ConditionerSweep.h"
 #include "SplineRows.h"
 #include "openmmscore/sampling/SplineFlowDescription.h"
 
 namespace OpenMMScore {
 
-/** The parameters of one linear map; the weight is undefined where there are no inputs. */
-struct SplineLinear {
-    at::Tensor weight, bias;
-};
-
 /** Views of a flat tensor of a flow's parameters, or of their derivatives. */
 struct SplineParameters {
     /** Undefined if the base has none. */
     at::Tensor baseLocation, baseLogScale;
-    /** For each layer. */
-    std::vector<std::vector<SplineLinear>> linear;
+    /** Of each layer's conditioner, in the order of splineFlowTensors(). */
+    std::vector<std::vector<at::Tensor>> layers;
 };
 
 /** What a layer does with its samples, in terms of rows. */
@@ -67,19 +64,15 @@ private:
         at::Tensor inputs, before;
         /** SplineRows::kept of each transformed coordinate. */
         at::Tensor kept;
-        /** The input of each linear map, and the argument of each activation. */
-        std::vector<at::Tensor> linearInputs, arguments;
+        std::unique_ptr<ConditionerSweep> conditioner;
     };
     at::Tensor empty(std::int64_t rows) const;
     SplineRows<T> rows(std::size_t layer, std::size_t output, T* kept) const;
     at::Tensor makeInputs(const SplineLayerPlan& plan) const;
-    at::Tensor runConditioner(std::size_t layer, Layer& record) const;
     void runLayer(std::size_t layer, bool keep);
     void runBase();
     at::Tensor baseAdjoint(double factor, SplineParameters& gradient) const;
     void differentiateLayer(std::size_t layer, T factor, at::Tensor& g, SplineParameters& gradient);
-    at::Tensor differentiateConditioner(std::size_t layer, const at::Tensor& gNumbers,
-                                        std::vector<SplineLinear>& gradient) const;
     void addInputAdjoints(const SplineLayerPlan& plan, const at::Tensor& inputs, const at::Tensor& gInputs,
                           at::Tensor& g) const;
 

@@ -42,6 +42,25 @@ std::int64_t sizeOf(const SplineFlowTensor& tensor) {
     return std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t(1), std::multiplies<>());
 }
 
+/** @return of a layer's weight, the standard deviation of its first numbers; 0 for those that begin at zero
+ */
+double initialDeviation(const SplineFlowDescription& description, const SplineFlowTensor& tensor) {
+    // layers.l.features, layers.l.linear.j.weight, layers.l.blocks.b.expand.weight ...
+    const std::string& name = tensor.name;
+    if (!name.starts_with("layers.") || tensor.shape.size() < 2 || name.find(".head.") != name.npos)
+        return 0.0;
+    const std::vector<int>& hidden = description.layers[std::stoul(name.substr(7))].hidden;
+    const std::size_t linear = name.find(".linear.");
+    if (linear != name.npos)
+        return std::stoul(name.substr(linear + 8)) < hidden.size() ? std::sqrt(2.0 / double(tensor.shape[1]))
+                                                                   : 0.0;
+    if (!name.ends_with(".weight"))
+        return 1.0;
+    // What blocks add shall not outgrow what was there, however many they are.
+    const bool adds = name.ends_with("projection.weight") || name.ends_with("contract.weight");
+    return std::sqrt(1.0 / double(tensor.shape[1]) / (adds ? 2.0 * double(hidden.size()) : 1.0));
+}
+
 bool isTrained(const std::string& name) {
     return name != "location" && name != "scale" && !name.ends_with(".shift");
 }
@@ -108,7 +127,7 @@ TorchSplineFlow::Impl::Impl(const SplineFlowDescription& flow, std::vector<doubl
 
 SplineParameters TorchSplineFlow::Impl::viewsOf(const at::Tensor& flatTensor) const {
     SplineParameters views;
-    views.linear.resize(description.layers.size());
+    views.layers.resize(description.layers.size());
     forTensors([&](const SplineFlowTensor& tensor, std::int64_t begin) {
         if (begin < 0)
             return;
@@ -117,15 +136,8 @@ SplineParameters TorchSplineFlow::Impl::viewsOf(const at::Tensor& flatTensor) co
             views.baseLocation = view;
         else if (tensor.name == "base.log_scale")
             views.baseLogScale = view;
-        else {
-            std::vector<SplineLinear>& layer = views.linear[std::stoul(tensor.name.substr(7))];
-            if (tensor.name.ends_with(".weight"))
-                layer.push_back({view, {}});
-            else if (!layer.empty() && !layer.back().bias.defined())
-                layer.back().bias = view;
-            else
-                layer.push_back({{}, view});
-        }
+        else
+            views.layers[std::stoul(tensor.name.substr(7))].push_back(view);
     });
     return views;
 }
@@ -148,11 +160,13 @@ void TorchSplineFlow::Impl::makeMask() {
     mask = at::ones_like(flat);
     const SplineParameters views = viewsOf(mask);
     for (std::size_t l = 0; l < plans.size(); l++)
-        for (std::size_t j = 0; j < views.linear[l].size(); j++) {
-            if (description.layers[l].type != SplineFlowDescription::Layer::Type::Autoregressive)
+        for (std::size_t j = 0; 2 * j + 1 < views.layers[l].size(); j++) {
+            const SplineFlowDescription::Layer& layer = description.layers[l];
+            if (layer.type != SplineFlowDescription::Layer::Type::Autoregressive ||
+                layer.network == SplineFlowDescription::Network::Transformer)
                 continue;
             const std::vector<std::uint8_t> allowed = splineFlowMask(description, l, j);
-            at::Tensor target = views.linear[l][j].weight.view({-1});
+            at::Tensor target = views.layers[l][2 * j].view({-1});
             for (std::size_t i = 0; i < allowed.size(); i++)
                 if (allowed[i] == 0)
                     target[static_cast<std::int64_t>(i)] = 0.0;
@@ -167,15 +181,20 @@ void TorchSplineFlow::Impl::makeMask() {
 void TorchSplineFlow::Impl::initialize(std::uint64_t seed) {
     CounterRandom random(seed, Stream::Initialization, 0);
     flat.zero_();
-    for (std::vector<SplineLinear>& layer : parameters.linear)
-        for (std::size_t j = 0; j + 1 < layer.size(); j++) {
-            const at::Tensor& weight = layer[j].weight;
-            const double deviation = std::sqrt(2.0 / double(weight.size(1)));
-            at::Tensor values = at::zeros({weight.numel()}, at::kDouble);
-            for (std::int64_t i = 0; i < values.numel(); i++)
-                values.data_ptr<double>()[i] = deviation * random.normal();
-            weight.copy_(values.view(weight.sizes()));
-        }
+    forTensors([&](const SplineFlowTensor& tensor, std::int64_t begin) {
+        if (begin < 0)
+            return;
+        at::Tensor target = flat.narrow(0, begin, sizeOf(tensor));
+        if (tensor.name.ends_with("norm.weight"))
+            target.fill_(1.0);
+        const double deviation = initialDeviation(description, tensor);
+        if (deviation == 0.0)
+            return;
+        at::Tensor values = at::zeros({target.numel()}, at::kDouble);
+        for (std::int64_t i = 0; i < values.numel(); i++)
+            values.data_ptr<double>()[i] = deviation * random.normal();
+        target.copy_(values);
+    });
     flat.mul_(mask);
 }
 

@@ -202,9 +202,23 @@ def _proposalSummary(
         ("numbers", str(sum(array.size for array in tensors.values()))),
         ("gradient", "yes" if proposal.hasGradient else "no"),
     ]
+    if proposal.family == "spline-flow":
+        rows += [("layers", _splineLayers(description["settings"]["flow"]["layers"]))]
     rows += [(key, _short(value)) for key, value in description["settings"].items()]
     rows += [(f"from {key}", _short(value)) for key, value in description["provenance"].items()]
     return _lines(rows)
+
+
+def _splineLayers(layers: list[dict[str, Any]]) -> str:
+    """Say of what kinds a flow's layers are, in the order in which kinds first appear."""
+    kinds: dict[str, int] = {}
+    for layer in layers:
+        kind = f"{layer['type']}, {layer['network']} {'x'.join(map(str, layer['hidden']))}".rstrip()
+        if layer["network"] == "transformer":
+            kind += f", {layer['heads']} heads, feed forward {layer['feed_forward']}"
+        kind += f", {layer['activation']}"
+        kinds[kind] = kinds.get(kind, 0) + 1
+    return "; ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "none"
 
 
 def _lines(rows: list[tuple[str, str]]) -> str:

@@ -46,7 +46,24 @@ namespace OpenMMScore {
  *     residual  h = linear.0(x); h = h + linear.(2b)(f(linear.(2b-1)(f(h)))) for b = 1, 2 ...;
  *               at last linear.n(h)
  *
- * and without inputs it is linear.0.bias alone. Outputs lie transformed coordinate by transformed coordinate,
+ * and without inputs it is linear.0.bias alone. A transformer (Vaswani et al., arXiv:1706.03762, with norms
+ * in front, arXiv:2002.04745) of width H sees one token for each input coordinate, first those that are not
+ * transformed, in ascending order, and if it is autoregressive then transformed[0 ... P-2], but no last one,
+ * which nothing may depend on; and one query for each transformed coordinate:
+ *
+ *     x_t = embedding_t + sum of features_k input_k over the token's one or two numbers, or queries_p
+ *     x = x + projection(attention(norm(x))), x = x + contract(f(expand(norm(x)))) in each block
+ *     knot numbers of transformed[p] = head.KIND.weight norm(x_p) + head.bias
+ *
+ * norm(x) = weight (x - mean) / sqrt(variance + 1e-5) + bias. attention.weight gives [query | key | value] of
+ * every token, each in turn split among the heads, attention is softmax(query . key / sqrt(H / heads)) value.
+ * A token attends to the tokens of coordinates that are not transformed, and if it is one of transformed[t],
+ * to those of transformed[0 ... t]; a query attends to itself, to the tokens of coordinates that are not
+ * transformed and, autoregressive, to those of transformed[0 ... p-1]. Nothing attends to another's query. So
+ * no mask is needed, and the first of an autoregressive layer knows its own query alone. Without tokens
+ * head.bias is all there is.
+ *
+ * Outputs lie transformed coordinate by transformed coordinate,
  * in the layer's order, each as [K widths | K heights | slopes]. With Knots::Softplus
  *
  *     width_k  = 2 B (m_w + (1 - K m_w) softmax(widths)_k)      heights alike with m_h
@@ -65,22 +82,29 @@ struct SplineFlowDescription {
     enum class Kind { Real, Circular, Box };
     enum class Activation { ReLU, SiLU, Tanh };
     enum class Knots { Softplus, SoftClip };
+    enum class Network { Plain, Residual, Transformer };
 
     struct Layer {
         enum class Type { Coupling, Autoregressive };
         Type type = Type::Coupling;
         /** Indices of coordinates, no repeats; for Autoregressive the order counts. */
         std::vector<int> transformed;
-        /** Hidden widths; residual: all equal, an odd number of them (1 + 2 for each block). */
+        /** Hidden widths; residual: all equal, an odd number of them (1 + 2 for each block); transformer: all
+         * equal, one for each block. */
         std::vector<int> hidden;
-        bool residual = false;
+        Network network = Network::Plain;
         Activation activation = Activation::ReLU;
         /** Whether circular inputs are the angles themselves, in [-pi, pi), instead of cosine and sine. */
         bool rawAngles = false;
+        /** Of a transformer: attention heads, which share the width, and F. */
+        int heads = 4, feedForward = 128;
     };
 
     static constexpr int maxDimension = 16384, maxLayers = 256, maxHidden = 8192, maxWidths = 32,
-                         maxBins = 256;
+                         maxBins = 256, maxHeads = 256;
+    /** Most numbers that all tokens and queries of a transformer have together. */
+    static constexpr std::int64_t maxTokenNumbers = 1 << 18;
+    static constexpr double layerNormEpsilon = 1e-5;
 
     /** d. */
     int dimension = 0;
@@ -102,7 +126,8 @@ struct SplineFlowDescription {
     Kind getKind(int coordinate) const;
     /** @return how many outputs the conditioner has for a coordinate of this kind, 3 K - 1 to 3 K + 1 */
     int countKnotNumbers(Kind kind) const;
-    /** @return for each number that a layer's conditioner sees, of which coordinate it is made */
+    /** @return for each number that a layer's conditioner sees, of which coordinate it is made; in the order
+     * of the tokens if it is a transformer */
     std::vector<int> getInputCoordinates(std::size_t layer) const;
     /** @return for each number that a layer's conditioner gives, for which coordinate it is */
     std::vector<int> getOutputCoordinates(std::size_t layer) const;
@@ -126,16 +151,25 @@ struct SplineFlowTensor {
  *     layers.l.shift                      [countShifts(l)] if that is not 0, in the layer's order
  *     layers.l.linear.j.weight, .bias     [out, in] and [out]; of an autoregressive layer already masked
  *
+ * and instead of layers.l.linear for a transformer with I inputs, T tokens, P queries, after layers.l.:
+ *
+ *     features, embedding, queries        [I, H], [T, H], [P, H]
+ *     blocks.b.attention_norm, .feed_forward_norm, and norm       .weight and .bias, [H]
+ *     blocks.b.attention, .projection     .weight [3 H, H] and [H, H], .bias
+ *     blocks.b.expand, .contract          .weight [F, H] and [H, F], .bias
+ *     head.KIND.weight                    [numbers, H] for KIND real, circular, box if transformed has such
+ *     head.bias                           [all numbers], which is all there is if T = 0
+ *
  * @throws ShapeError  as SplineFlowDescription::check() does
  */
 std::vector<SplineFlowTensor> splineFlowTensors(const SplineFlowDescription& description);
 
 /**
- * A mask for a weight of an autoregressive layer, for whoever trains one (a reader takes any weights with
- * sufficient structural zeros). With P transformed coordinates, inputs of transformed[p] have degree p and
- * other inputs -1; unit k of every hidden width has degree k mod max(1, P - 1), or k mod P - 1 if some
- * coordinates are not transformed; a unit sees degrees up to its own, and outputs of transformed[p] see
- * degrees below p.
+ * A mask for a weight of an autoregressive layer (no transformer), for whoever trains one (a reader takes any
+ * weights with sufficient structural zeros). With P transformed coordinates, inputs of transformed[p] have
+ * degree p and other inputs -1; unit k of every hidden width has degree k mod max(1, P - 1), or k mod P - 1
+ * if some coordinates are not transformed; a unit sees degrees up to its own, and outputs of transformed[p]
+ * see degrees below p.
  *
  * @param linear  which matrix
  * @return [out, in], 0 or 1; all 1 for a coupling

@@ -31,6 +31,7 @@ _LAYER = {
     "activation": "relu",
     "angle_inputs": "cos-sin",
 }
+_TRANSFORMER = {"heads": 4, "feed_forward": 128}
 
 
 class SplineFlowProposal(FlowProposal):
@@ -48,10 +49,12 @@ class SplineFlowProposal(FlowProposal):
         "bins" (8), "bound" (5), "minimum_width", "minimum_height", "minimum_slope" (1e-3), "knots"
         ("softplus" or "soft-clip"), "base" ("standard" or "trainable"), and "layers": from data to base, each
         with "transformed" (indices), "type" ("coupling" or "autoregressive"), "hidden" (widths), "network"
-        ("mlp" or "residual"), "activation" ("relu", "silu" or "tanh"), "angle_inputs" ("cos-sin" or "raw")
+        ("mlp", "residual" or "transformer"), "activation" ("relu", "silu" or "tanh"), "angle_inputs"
+        ("cos-sin" or "raw"). A transformer has equal widths, one for each block, and "heads" (4) and
+        "feed_forward" (128)
     tensors : mapping of names to arrays
         those of tensorShapes(); "location" and "scale" are in nm for positions. One that is not given is 1
-        for "scale", else 0: without any, the flow is the identity
+        for "scale" and norms' weights, else 0: without any, the flow is the identity
     frame : {"absolute", "centred", "vector"}
         y are positions, positions relative to their centroid, or plain numbers
     coordinates : mapping, optional
@@ -85,7 +88,8 @@ class SplineFlowProposal(FlowProposal):
             for name, values in (tensors or {}).items()
         }
         for name, shape in self.tensorShapes(settings).items():
-            arrays.setdefault(name, np.full(shape, 1.0 if name == "scale" else 0.0))
+            ones = name == "scale" or name.endswith("norm.weight")
+            arrays.setdefault(name, np.full(shape, 1.0 if ones else 0.0))
         coordinates = {"kind": "frame"} if coordinates is None else dict(coordinates)
         if "rows" in coordinates:
             count = len(coordinates["rows"])
@@ -110,7 +114,10 @@ def _complete(flow: Mapping[str, Any]) -> dict[str, Any]:
     if "dimension" not in flow:
         raise _wrong("flow must have a 'dimension'")
     settings = {**_FLOW, **flow}
-    settings["layers"] = [{**_LAYER, **layer} for layer in settings["layers"]]
+    settings["layers"] = [
+        {**_LAYER, **(_TRANSFORMER if layer.get("network") == "transformer" else {}), **layer}
+        for layer in settings["layers"]
+    ]
     return json.loads(json.dumps(settings, default=_plainNumber))
 
 

@@ -15,7 +15,7 @@ namespace OpenMMScore {
 /**
  * A spline flow for training by maximum likelihood: log densities, and their derivatives with respect to all
  * parameters, by sweeps written out by hand. Matrix products are LibTorch's, splines are loops over samples
- * (SplineRows.h).
+ * (SplineRows.h); through transformers the way back is LibTorch's autograd.
  *
  * All parameters lie one after another in one flat tensor, in the order of splineFlowTensors(). Locations,
  * scales and shifts are not among them: they follow from the data and from a seed.
@@ -40,8 +40,11 @@ public:
     TorchSplineFlow& operator=(const TorchSplineFlow&) = delete;
 
     const SplineFlowDescription& getDescription() const;
-    /** Fill weights of hidden layers with fresh random numbers (normal, variance 2/inputs), all else with
-     * zero, so that the flow is still the identity. */
+    /**
+     * Fill weights of hidden layers with fresh random numbers, all else with zero, so that the flow is still
+     * the identity. They are normal, of variance 2/inputs; of a transformer 1/inputs, less for what adds to
+     * the stream, 1 for embeddings, and its norms begin as 1.
+     */
     void initialize(std::uint64_t seed);
     at::Tensor& getFlatParameters();
     /** @return of each number of the flat tensor, 1 if it is trained, 0 if it must stay zero */
