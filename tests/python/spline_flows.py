@@ -50,6 +50,9 @@ def anyFlow(flow, frame="vector", strength=1.0, seed=1, coordinates=None, **fixe
         if name == "scale":
             tensors[name] = random.uniform(0.5, 0.8, shape)
             tensors[name][list(flow.get("circular", ()))] = 1
+        elif name.endswith(("embedding", "queries")):
+            # Norms bring any size to one: what matters is how large the features are beside this.
+            tensors[name] = random.normal(size=shape)
         elif name.endswith("norm.weight"):
             tensors[name] = random.uniform(0.7, 1.3, shape)
         elif name.endswith(".weight"):
