@@ -29,14 +29,16 @@ public:
               const std::vector<double>& edgeEmbeddingBias);
 
     /**
+     * Numbers T are double or Dual.
+     *
      * @param n        number of particles
      * @param z        shape [n, 3]
      * @param q,k,v    shape [n, heads headSize]; k and v come back with A z_j added
      * @param weights  shape [heads, n, n], out: a_ij
      * @param m        shape [n, heads headSize], out
      */
-    void forward(int n, const double* z, const double* q, double* k, double* v, double* weights,
-                 double* m) const;
+    template <class T>
+    void forward(int n, const T* z, const T* q, T* k, T* v, T* weights, T* m) const;
     /**
      * @param q,k,v,weights  as forward() left them
      * @param dm             shape [n, heads headSize]
@@ -44,8 +46,9 @@ public:
      * @param dz             shape [n, 3], added to
      * @param scratch        shape [n]
      */
-    void addBackward(int n, const double* q, const double* k, const double* v, const double* weights,
-                     const double* dm, double* dq, double* dk, double* dv, double* dz, double* scratch) const;
+    template <class T>
+    void addBackward(int n, const T* q, const T* k, const T* v, const T* weights, const T* dm, T* dq, T* dk,
+                     T* dv, T* dz, T* scratch) const;
 
 private:
     int heads = 0, headSize = 0;

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "Dual.h"
+
 namespace OpenMMScore {
 
 /**
@@ -22,10 +24,16 @@ public:
     int getNumOutputs() const { return out; }
     /** y = W x + b for each of some rows; x: [rows, in], y: [rows, out] */
     void forward(int rows, const double* x, double* y) const;
+    void forward(int rows, const Dual* x, Dual* y) const {
+        multiplyRows(rows, out, in, weight.data(), bias.data(), x, y);
+    }
     /** y = W x, without the bias */
     void multiply(int rows, const double* x, double* y) const;
     /** dx += W^T dy for each of some rows; dy: [rows, out], dx: [rows, in] */
     void addBackward(int rows, const double* dy, double* dx) const;
+    void addBackward(int rows, const Dual* dy, Dual* dx) const {
+        multiplyRows(rows, in, out, transposed.data(), nullptr, dy, dx);
+    }
 
 private:
     /** y += W x */

@@ -5,8 +5,9 @@
 namespace OpenMMScore {
 
 void Evaluator::evaluateDivergence(int, int, int, const double*, double*, double*) {
-    throw Error("Evaluator: the divergence of a graph transformer's score is not differentiated; take "
-                "differences of scores, as ProbabilityFlow does");
+    throw Error(
+        "Evaluator: the fused engine does not differentiate the scores of graph transformers; the plain "
+        "one does");
 }
 
 } // namespace OpenMMScore

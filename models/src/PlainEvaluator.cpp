@@ -10,11 +10,12 @@ namespace OpenMMScore {
 
 PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<const int> features,
                                int numMolecules, int numThreads)
-    : numCoordinates(model.getDescription().getNumCoordinates()), conservative(model.hasEnergy(t)),
-      kinds(numMolecules, 0) {
+    : numCoordinates(model.getDescription().getNumCoordinates()), dimensions(numCoordinates),
+      kinds(numMolecules, 0), workspaces(numThreads) {
+    if (model.getDescription().space == ModelDescription::Space::Particles)
+        dimensions -= 3;
     // Molecules with the same features share one folded network.
     const std::size_t perMolecule = numMolecules == 0 ? 0 : features.size() / numMolecules;
-    std::vector<std::vector<int>> distinct;
     std::map<std::vector<int>, int> known;
     for (int m = 0; m < numMolecules; m++) {
         auto own = features.subspan(m * perMolecule, perMolecule);
@@ -23,9 +24,15 @@ PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<cons
             distinct.push_back(entry->first);
         kinds[m] = entry->second;
     }
+    setTime(model, t);
+}
 
+void PlainEvaluator::setTime(const ScoreModel& model, double t) {
+    experts.clear();
+    positionFactor = 0;
+    conservative = model.hasEnergy(t);
+    differentiable = true;
     const std::vector<double> weights = model.expertWeights(t);
-    std::size_t workspaceSize = 0;
     for (std::size_t k = 0; k < weights.size(); k++) {
         if (weights[k] == 0)
             continue;
@@ -37,12 +44,15 @@ PlainEvaluator::PlainEvaluator(const ScoreModel& model, double t, std::span<cons
             const FixedTimeNetwork& network = *expert.networks.back();
             const std::size_t forDivergence = network.getDivergenceWorkspaceSize();
             differentiable = differentiable && forDivergence > 0;
-            workspaceSize = std::max({workspaceSize, network.getWorkspaceSize(), forDivergence});
+            workspaceSize = std::max(workspaceSize, network.getWorkspaceSize());
+            divergenceWorkspaceSize = std::max(divergenceWorkspaceSize, forDivergence);
         }
         experts.push_back(std::move(expert));
         positionFactor += weights[k] * model.positionFactor(static_cast<int>(k), t);
     }
-    workspaces.assign(numThreads, std::vector<double>(2 * numCoordinates + workspaceSize));
+    for (std::vector<double>& workspace : workspaces)
+        if (workspace.size() < 2 * numCoordinates + workspaceSize)
+            workspace.resize(2 * numCoordinates + workspaceSize);
 }
 
 void PlainEvaluator::evaluate(int thread, int first, int count, const double* coordinates, double* energies,
@@ -79,11 +89,14 @@ void PlainEvaluator::evaluateDivergence(int thread, int first, int count, const 
                                         double* scores, double* divergences) {
     if (!differentiable)
         return Evaluator::evaluateDivergence(thread, first, count, coordinates, scores, divergences);
+    // Divergences of graph transformers need many times as much as their scores, and few ask for them.
+    if (workspaces[thread].size() < 2 * numCoordinates + divergenceWorkspaceSize)
+        workspaces[thread].resize(2 * numCoordinates + divergenceWorkspaceSize);
     double *output = workspaces[thread].data(), *gradient = output + numCoordinates;
     double* rest = gradient + numCoordinates;
     for (int i = 0; i < count * numCoordinates; i++)
         scores[i] = positionFactor * coordinates[i];
-    std::fill_n(divergences, count, positionFactor * numCoordinates);
+    std::fill_n(divergences, count, positionFactor * dimensions);
     for (int m = 0; m < count; m++, coordinates += numCoordinates, scores += numCoordinates)
         for (const ActiveExpert& expert : experts) {
             double divergence;

@@ -26,6 +26,11 @@ public:
     bool hasDivergence() const override { return differentiable; }
     void evaluateDivergence(int thread, int first, int count, const double* coordinates, double* scores,
                             double* divergences) override;
+    /**
+     * Make ready for another time, with what a thread works in left as it is. No other thread may be
+     * evaluating meanwhile.
+     */
+    void setTime(const ScoreModel& model, double t);
 
 private:
     struct ActiveExpert {
@@ -37,12 +42,17 @@ private:
     };
     void evaluateMolecule(int kind, const double* z, double* energy, double* score, double* workspace) const;
 
-    int numCoordinates;
+    /** 3N or d, and 3N-3 or d. */
+    int numCoordinates, dimensions;
     /** Of the coordinates, in the score. */
     double positionFactor = 0;
-    bool conservative, differentiable = true;
+    bool conservative = true, differentiable = true;
+    /** Features of each kind of molecule, and which kind each is. */
+    std::vector<std::vector<int>> distinct;
     std::vector<int> kinds;
     std::vector<ActiveExpert> experts;
+    /** What networks need to work in, and the same for divergences. */
+    std::size_t workspaceSize = 0, divergenceWorkspaceSize = 0;
     /** One for each thread: a network's output, then its gradient, then what it works in. */
     std::vector<std::vector<double>> workspaces;
 };

@@ -7,6 +7,8 @@
 
 namespace OpenMMScore {
 
+// Numbers T are double or Dual.
+
 /** y = (x - mean)/sqrt(variance + epsilon) * scale + shift over the last axis, with its reverse mode. */
 class LayerNorm {
 public:
@@ -19,10 +21,11 @@ public:
      * @param inverseStd  shape [rows], out: needed backward
      * @param y           shape [rows, width], out
      */
-    void forward(int rows, const double* x, double* normalized, double* inverseStd, double* y) const;
+    template <class T>
+    void forward(int rows, const T* x, T* normalized, T* inverseStd, T* y) const;
     /** dx += J^T dy; dy is used up as scratch. */
-    void addBackward(int rows, const double* normalized, const double* inverseStd, double* dy,
-                     double* dx) const;
+    template <class T>
+    void addBackward(int rows, const T* normalized, const T* inverseStd, T* dy, T* dx) const;
 
 private:
     std::vector<double> scale, shift;
@@ -39,10 +42,11 @@ public:
     /** @param weight  shape [3 width] */
     Gate(int width, const std::vector<double>& weight);
     /** @param gates  shape [rows], out: needed backward */
-    void forward(int rows, const double* x, const double* r, double* gates, double* y) const;
+    template <class T>
+    void forward(int rows, const T* x, const T* r, T* gates, T* y) const;
     /** dx = ..., dr = ...; dy may be the same array as dr. */
-    void backward(int rows, const double* x, const double* r, const double* gates, const double* dy,
-                  double* dx, double* dr) const;
+    template <class T>
+    void backward(int rows, const T* x, const T* r, const T* gates, const T* dy, T* dx, T* dr) const;
 
 private:
     int width = 0;
@@ -51,7 +55,8 @@ private:
 };
 
 /** x <- gelu(x), slope <- gelu'(x); either the erf form or its tanh approximation. */
-void gelu(Gelu kind, int size, double* x, double* slope);
+template <class T>
+void gelu(Gelu kind, int size, T* x, T* slope);
 
 } // namespace OpenMMScore
 

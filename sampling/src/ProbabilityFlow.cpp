@@ -6,6 +6,7 @@
 #include <string>
 
 #include "DiffusionSamples.h"
+#include "PlainEvaluator.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/models/NoiseSchedule.h"
 
@@ -13,7 +14,7 @@ namespace OpenMMScore {
 
 namespace {
 
-/** As many samples as are evaluated together when their divergences are differentiated. */
+/** As many samples as are evaluated together. */
 constexpr int chunk = 128;
 
 /** L from the far end down to the data's: even in L^(1/5), and where one expert gives way to the next. */
@@ -70,7 +71,6 @@ ProbabilityFlow::ProbabilityFlow(std::shared_ptr<const ScoreModel> ownModel, std
     const double end = std::max(endTime, description.getLowerTime());
     checkScoresAt(*model, end);
     decays = planDecays(*model, farEnd, end, numSteps);
-    buffers.resize(numThreads);
 }
 
 ProbabilityFlow::~ProbabilityFlow() = default;
@@ -118,11 +118,11 @@ void ProbabilityFlow::integrate(int count, double* z, double* logDensity, double
     for (int s = 0; s < 4; s++) {
         // Experts' intervals are closed: a little inside the step, its own expert answers alone.
         const double t = model->getSchedule().timeOf(from + h * std::clamp(places[s], 1e-9, 1 - 1e-9));
-        prepare(t);
+        prepare(t, logDensity != nullptr);
         const auto work = [&](int thread, int first, int share) {
             const std::size_t at = std::size_t(first) * width;
             double* own = logDensity == nullptr ? nullptr : &divergences[first];
-            computeRates(thread, share, t, &stage[at], &rates[at], own);
+            computeRates(thread, share, &stage[at], &rates[at], own);
             const double next = s < 3 ? places[s + 1] * h : 0.0;
             for (std::size_t i = at; i < at + std::size_t(share) * width; i++) {
                 sum[i] += weights[s] * rates[i];
@@ -131,7 +131,7 @@ void ProbabilityFlow::integrate(int count, double* z, double* logDensity, double
             for (int m = first; m < first + share && logDensity != nullptr; m++)
                 logDensity[m] -= weights[s] * h * divergences[m];
         };
-        shareOut(numThreads, count, work, evaluator->hasDivergence() || logDensity == nullptr ? 16 : 1);
+        shareOut(numThreads, count, work, evaluator == fast.get() || logDensity == nullptr ? 16 : 1);
     }
     for (std::size_t i = 0; i < size; i++)
         z[i] += h * sum[i];
@@ -140,33 +140,34 @@ void ProbabilityFlow::integrate(int count, double* z, double* logDensity, double
             removeMean(width, z + std::size_t(m) * width);
 }
 
-void ProbabilityFlow::prepare(double t) {
-    if (fast != nullptr && fast->setTime(*model, t))
-        return;
+void ProbabilityFlow::prepare(double t, bool divergences) {
     // Samples have the same features, so any of them may take any place.
-    const int places = std::max(chunk, 4 * width + 1);
     std::vector<int> all;
-    for (int i = 0; i < places && !features.empty(); i++)
+    for (int i = 0; i < chunk && !features.empty(); i++)
         all.insert(all.end(), features.begin(), features.end());
-    if (engine == Engine::Plain) {
-        evaluator = model->createEvaluator(t, all, places, numThreads);
-        return;
+    if (engine == Engine::Fast) {
+        prepareFast(t, all);
+        evaluator = fast.get();
+        if (!divergences || fast->hasDivergence())
+            return;
     }
-    auto created = createFastEvaluator(*model, t, all, places, numThreads);
-    fast = created.get();
-    evaluator = std::move(created);
+    if (plain)
+        plain->setTime(*model, t);
+    else
+        plain = std::make_unique<PlainEvaluator>(*model, t, all, chunk, numThreads);
+    evaluator = plain.get();
+}
+
+void ProbabilityFlow::prepareFast(double t, const std::vector<int>& all) {
+    if (!fast || !fast->setTime(*model, t))
+        fast = createFastEvaluator(*model, t, all, chunk, numThreads);
 }
 
 /** @param divergences  of f without its factor; or null */
-void ProbabilityFlow::computeRates(int thread, int count, double t, const double* z, double* rates,
+void ProbabilityFlow::computeRates(int thread, int count, const double* z, double* rates,
                                    double* divergences) {
     const std::size_t size = std::size_t(count) * width;
-    if (divergences != nullptr && !evaluator->hasDivergence())
-        for (int m = 0; m < count; m++)
-            divergences[m] = takeDifferences(buffers[thread], thread, t, z + std::size_t(m) * width,
-                                             rates + std::size_t(m) * width);
-    else
-        differentiate(thread, count, z, rates, divergences);
+    evaluate(thread, count, z, rates, divergences);
     if (dimensions < width)
         for (int m = 0; m < count; m++)
             removeMean(width, rates + std::size_t(m) * width);
@@ -177,8 +178,7 @@ void ProbabilityFlow::computeRates(int thread, int count, double t, const double
 }
 
 /** Scores, and divergences unless those are null. */
-void ProbabilityFlow::differentiate(int thread, int count, const double* z, double* scores,
-                                    double* divergences) {
+void ProbabilityFlow::evaluate(int thread, int count, const double* z, double* scores, double* divergences) {
     for (int m = 0; m < count; m += chunk) {
         const std::size_t at = std::size_t(m) * width;
         const int size = std::min(chunk, count - m);
@@ -187,34 +187,6 @@ void ProbabilityFlow::differentiate(int thread, int count, const double* z, doub
         else
             evaluator->evaluateDivergence(thread, 0, size, z + at, scores + at, divergences + m);
     }
-}
-
-/** @param score  written: [width] @return its divergence in the space of samples */
-double ProbabilityFlow::takeDifferences(std::vector<double>& buffer, int thread, double t, const double* z,
-                                        double* score) {
-    const int stencil = 4 * width + 1;
-    // Scores vary over the width of the noise, or of the data: near 0.02 in the stiffest direction. Rounding
-    // of float32 scores of order 1/h costs the divergence 1e-6/h^2, a part of its own size.
-    const double part = engine == Engine::Fast ? 0.1 : 0.005;
-    const double h = part * std::hypot(model->getSchedule().noiseLevel(t), 0.02);
-    const double offsets[] = {h, -h, 2 * h, -2 * h};
-    const double weights[] = {8 / (12 * h), -8 / (12 * h), -1 / (12 * h), 1 / (12 * h)};
-    buffer.resize(2 * std::size_t(stencil) * width);
-    double *displaced = buffer.data(), *scores = displaced + std::size_t(stencil) * width;
-    for (int k = 0; k < stencil; k++)
-        std::copy_n(z, width, displaced + std::size_t(k) * width);
-    for (int k = 0; k < 4 * width; k++)
-        displaced[std::size_t(k) * width + k / 4] += offsets[k % 4];
-    evaluator->evaluate(thread, 0, stencil, displaced, nullptr, scores);
-    double divergence = 0;
-    for (int k = 0; k < 4 * width; k++) {
-        double* own = scores + std::size_t(k) * width;
-        if (dimensions < width)
-            removeMean(width, own);
-        divergence += weights[k % 4] * own[k / 4];
-    }
-    std::copy_n(scores + 4 * std::size_t(width) * width, width, score);
-    return divergence;
 }
 
 } // namespace OpenMMScore

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "FusedModels.h"
+#include "PlainEvaluator.h"
 #include "openmmscore/models/Error.h"
 
 using namespace OpenMMScore;
@@ -10,6 +11,7 @@ using namespace OpenMMScore::testing;
 namespace {
 
 constexpr auto vector = ModelDescription::Space::Vector;
+constexpr auto particles = ModelDescription::Space::Particles;
 
 struct Found {
     std::vector<double> scores, divergences;
@@ -142,12 +144,77 @@ TEST(Divergence, DependsOnNothingButTheSample) {
         }
 }
 
-TEST(Divergence, GraphTransformersHaveNone) {
-    const auto model =
-        makeModel(describe(ModelDescription::Space::Particles, 3, {transformerExpert(8, 1, 0, 1)}));
+/** Two graph transformers that both answer at t = 0.5, the second with the other activation. */
+std::shared_ptr<const ScoreModel> meetingTransformers(int n, Head head, Scaling scaling) {
+    ModelDescription description =
+        describe(particles, n,
+                 {transformerExpert(12, 3, 0.5, 1, head), transformerExpert(8, 1, 0, 0.5, Head::Energy)});
+    description.experts[0].scaling = scaling;
+    description.experts[1].graphTransformer.gelu = Gelu::Erf;
+    return makeModel(description);
+}
+
+TEST(Divergence, IsThatOfTheScoreOfGraphTransformers) {
+    const std::pair<Head, Scaling> kinds[] = {{Head::Energy, Scaling::InverseSigma},
+                                              {Head::Score, Scaling::None}};
+    for (const auto& [head, scaling] : kinds)
+        // Their 3N - 3 directions are none, some, nearly a block of 16, and more than one block.
+        for (int n : {1, 2, 6, 7, 13}) {
+            SCOPED_TRACE("particles: " + std::to_string(n));
+            const int d = 3 * n;
+            const auto model = meetingTransformers(n, head, scaling);
+            std::vector<double> z = waves(1, d), scores(d), above(d), below(d);
+            auto evaluator = model->createEvaluator(0.5, {}, 1);
+            ASSERT_TRUE(evaluator->hasDivergence());
+            const Found found = differentiate(*evaluator, z);
+            evaluator->evaluate(0, 0, 1, z.data(), nullptr, scores.data());
+            // Differences of centred scores, as densities need them.
+            double expected = 0, size = 0;
+            for (int c = 0; c < d; c++) {
+                EXPECT_NEAR(scores[c], found.scores[c], 1e-12 * (1 + std::abs(scores[c])));
+                const double h = 1e-5;
+                std::vector<double> moved = z;
+                moved[c] = z[c] + h;
+                evaluator->evaluate(0, 0, 1, moved.data(), nullptr, above.data());
+                moved[c] = z[c] - h;
+                evaluator->evaluate(0, 0, 1, moved.data(), nullptr, below.data());
+                double mean = 0;
+                for (int i = c % 3; i < d; i += 3)
+                    mean += (above[i] - below[i]) / n;
+                expected += (above[c] - below[c] - mean) / (2 * h);
+                size = std::max(size, std::abs(above[c] - below[c]) / (2 * h));
+            }
+            EXPECT_NEAR(expected, found.divergences[0], 1e-8 * (1 + d * size));
+            EXPECT_EQ(n == 1, std::abs(found.divergences[0]) < 1e-4);
+        }
+}
+
+TEST(Divergence, OfGraphTransformersAtOtherTimesAndOfSeveralKinds) {
+    ModelDescription description = describe(particles, 4, {transformerExpert(8, 2, 0, 1)});
+    description.features = {{"kind", 3}};
+    description.experts[0].graphTransformer.embeddingWidth = 5;
+    const auto model = makeModel(description);
+    const std::vector<int> features = {0, 1, 2, 0, 2, 2, 1, 0};
+    const std::vector<double> z = waves(2, 12);
+    PlainEvaluator evaluator(*model, 0.9, features, 2, 1);
+    const Found before = differentiate(evaluator, z);
+    evaluator.setTime(*model, 0.2);
+    const Found found = differentiate(evaluator, z);
+    EXPECT_NE(before.divergences[0], found.divergences[0]);
+    for (int m = 0; m < 2; m++) {
+        const auto alone = model->createEvaluator(0.2, std::span(features).subspan(4 * m, 4), 1);
+        double divergence, scores[12];
+        alone->evaluateDivergence(0, 0, 1, &z[12 * m], scores, &divergence);
+        EXPECT_EQ(divergence, found.divergences[m]);
+        for (int c = 0; c < 12; c++)
+            EXPECT_EQ(scores[c], found.scores[12 * m + c]);
+    }
+}
+
+TEST(Divergence, FusedGraphTransformersHaveNone) {
+    const auto model = makeModel(describe(particles, 3, {transformerExpert(8, 1, 0, 1)}));
     const auto fast = createFastEvaluator(*model, 0.1, {}, 1, 1);
     EXPECT_FALSE(fast->hasDivergence());
-    EXPECT_FALSE(model->createEvaluator(0.1, {}, 1)->hasDivergence());
     double z[9] = {}, divergence;
     EXPECT_THROW(fast->evaluateDivergence(0, 0, 1, z, z, &divergence), Error);
 }

@@ -32,12 +32,13 @@ public:
      */
     virtual void evaluate(int thread, int first, int count, const double* coordinates, double* energies,
                           double* scores) = 0;
-    /** @return whether evaluateDivergence() works: so far, whether all networks in it are perceptrons */
+    /** @return whether evaluateDivergence() works: not with graph transformers in the fused engine */
     virtual bool hasDivergence() const { return false; }
     /**
-     * Evaluate scores and their divergences, sum_c d score_c / d z_c, by differentiation. Arguments as of
-     * evaluate(); cost, with d coordinates: of d + 2 forward passes, or of two for score heads with two
-     * hidden layers.
+     * Evaluate scores and their divergences, sum_c d score_c / d z_c, by differentiation; of particles, in
+     * the space of centred configurations. Arguments as of evaluate(). Cost, with d coordinates: of d + 2
+     * forward passes, or of two for score heads with two hidden layers; for graph transformers of about d
+     * scores.
      *
      * @param scores       shape [count, getNumCoordinates()]
      * @param divergences  shape [count]

@@ -37,6 +37,15 @@ public:
      */
     virtual void evaluateDivergence(const double* /*z*/, double* /*output*/, double* /*gradient*/,
                                     double* /*divergence*/, double* /*workspace*/) const {}
+    /**
+     * Multiply a direction with the derivative of the gradient by z (of a score head: of the output). Only
+     * graph transformers do.
+     *
+     * @param direction  shape [getNumCoordinates()] of the model, like product
+     * @param workspace  shape [getDivergenceWorkspaceSize()], contents arbitrary
+     */
+    virtual void multiplyJacobian(const double* /*z*/, const double* /*direction*/, double* /*product*/,
+                                  double* /*workspace*/) const {}
 };
 
 /**

@@ -10,6 +10,8 @@
 
 namespace OpenMMScore {
 
+class PlainEvaluator;
+
 /**
  * The deterministic way between noise and data of a diffusion model, along which densities can be followed.
  * With L = -ln m(t)^2 (NoiseSchedule::logDecay(); for a variance-preserving diffusion dL = beta dt):
@@ -30,9 +32,8 @@ namespace OpenMMScore {
  * small scales of data, and end where experts meet. The error falls with the fourth power of the steps: for
  * data whose narrowest width is 0.02 of the network's units it is 1e-4 of ln p with 100 steps.
  *
- * The divergence is differentiated where the engine can (Evaluator::hasDivergence(): perceptrons). Otherwise,
- * for graph transformers, it is computed with differences of fourth order, 4 coordinates + 1 scores each.
- * Their error of ln p is 1e-5 to 1e-3 in float32, and below 1e-6 in float64 (TestProbabilityFlow.cpp).
+ * The divergence is exact. Perceptrons are differentiated in the engine at hand; graph transformers in
+ * float64 in any case, in forward mode (models/src/Dual.h): about 3N scores of the plain engine's.
  *
  * A sample's result depends on nothing but the sample, bit by bit. One object serves one caller at a time.
  */
@@ -84,10 +85,10 @@ public:
 
 private:
     void integrate(int count, double* z, double* logDensity, double from, double to);
-    void prepare(double t);
-    void computeRates(int thread, int count, double t, const double* z, double* rates, double* divergences);
-    void differentiate(int thread, int count, const double* z, double* scores, double* divergences);
-    double takeDifferences(std::vector<double>& buffer, int thread, double t, const double* z, double* score);
+    void prepare(double t, bool divergences);
+    void prepareFast(double t, const std::vector<int>& all);
+    void computeRates(int thread, int count, const double* z, double* rates, double* divergences);
+    void evaluate(int thread, int count, const double* z, double* scores, double* divergences);
 
     std::shared_ptr<const ScoreModel> model;
     std::vector<int> features;
@@ -95,11 +96,10 @@ private:
     Engine engine;
     /** L, descending, from the far end to the data's. */
     std::vector<double> decays;
-    std::unique_ptr<Evaluator> evaluator;
-    /** The same object, if the engine is fast. */
-    FastEvaluator* fast = nullptr;
-    /** Displaced configurations and their scores, of each thread. */
-    std::vector<std::vector<double>> buffers;
+    std::unique_ptr<FastEvaluator> fast;
+    std::unique_ptr<PlainEvaluator> plain;
+    /** That of the two which serves. */
+    Evaluator* evaluator = nullptr;
 };
 
 } // namespace OpenMMScore
