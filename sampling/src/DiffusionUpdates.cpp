@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <string>
 
 #include "openmmscore/models/Error.h"
@@ -110,12 +111,39 @@ Update exponential(const NoiseSchedule& schedule, const Place& from, const Place
                            step * middle.sigma}};
 }
 
+std::vector<Update> stochasticHeun(const NoiseSchedule& schedule, const std::vector<Place>& places,
+                                   double churn) {
+    const double steps = static_cast<double>(places.size() - 1);
+    const double growth = 1 + std::min(churn / steps, std::numbers::sqrt2 - 1);
+    std::vector<Update> updates;
+    Place from = places[0];
+    for (std::size_t i = 1; i < places.size(); i++) {
+        const Place& to = places[i];
+        Update update = heun(from, to);
+        from = to;
+        if (i + 1 < places.size()) {
+            // Back to more noise, as the end of this update.
+            const double ratio = std::min(growth * to.ratio(), places[0].ratio());
+            from = placeAt(schedule, std::log1p(ratio * ratio));
+            const double kept = from.m / to.m;
+            update.positionFactor *= kept;
+            update.scoreFactor *= kept;
+            update.second->scoreFactor *= kept;
+            update.noiseFactor = from.m * std::sqrt(ratio * ratio - to.ratio() * to.ratio());
+        }
+        updates.push_back(update);
+    }
+    return updates;
+}
+
 void checkTuning(const Tuning& tuning, const std::string& origin) {
     if (!(tuning.eta >= 0 && tuning.eta <= 1))
         throw Error(origin + ": expected eta between 0 and 1, got " + std::to_string(tuning.eta));
     if (!(tuning.signalToNoise > 0 && tuning.signalToNoise <= 1))
         throw Error(origin + ": expected a signal-to-noise ratio above 0 and up to 1, got " +
                     std::to_string(tuning.signalToNoise));
+    if (!(tuning.churn >= 0 && std::isfinite(tuning.churn)))
+        throw Error(origin + ": expected a churn of 0 at least, got " + std::to_string(tuning.churn));
     if (tuning.correctorSteps < 0)
         throw Error(origin + ": expected 0 corrector steps at least, got " +
                     std::to_string(tuning.correctorSteps));
@@ -150,6 +178,8 @@ std::vector<Update> planUpdates(const ScoreModel& model, int numSteps, Method me
                              "the ancestral one");
     }
     const std::vector<Place> places = planPlaces(model, numSteps, method, tuning, origin);
+    if (method == Method::StochasticHeun)
+        return stochasticHeun(model.getSchedule(), places, tuning.churn);
     std::vector<Update> updates;
     for (std::size_t i = 0; i + 1 < places.size(); i++) {
         const Place &from = places[i], &to = places[i + 1];

@@ -13,7 +13,8 @@ constexpr std::pair<const char*, Method> methods[] = {{"euler-maruyama", Method:
                                                       {"ddim", Method::Ddim},
                                                       {"heun", Method::Heun},
                                                       {"exponential", Method::Exponential},
-                                                      {"predictor-corrector", Method::PredictorCorrector}};
+                                                      {"predictor-corrector", Method::PredictorCorrector},
+                                                      {"stochastic-heun", Method::StochasticHeun}};
 
 Method methodNamed(const std::string& name, const ScoreModel& model) {
     if (name.empty())
@@ -31,11 +32,12 @@ Method methodNamed(const std::string& name, const ScoreModel& model) {
 
 DiffusionHandle::DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
                                  const std::string& name, int numThreads, bool plain, double eta,
-                                 double signalToNoise, int correctorSteps, bool stopAtLowestLevel)
+                                 double signalToNoise, int correctorSteps, bool stopAtLowestLevel,
+                                 double churn)
     : method(methodNamed(name, *model.getModel())),
       sampler(model.getModel(), features, numSteps, method, numThreads,
               plain ? ReverseDiffusion::Engine::Plain : ReverseDiffusion::Engine::Fast,
-              {eta, signalToNoise, correctorSteps, stopAtLowestLevel}) {}
+              {eta, signalToNoise, correctorSteps, stopAtLowestLevel, churn}) {}
 
 std::string DiffusionHandle::getMethod() const {
     for (const auto& [word, each] : methods)

@@ -15,11 +15,11 @@ class DiffusionHandle {
 public:
     /**
      * @param method  a name, or empty for the method that is published for the schedule
-     * @param stopAtLowestLevel, eta, signalToNoise, correctorSteps  see ReverseDiffusion::Tuning
+     * @param stopAtLowestLevel, eta, signalToNoise, correctorSteps, churn  see ReverseDiffusion::Tuning
      */
     DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
                     const std::string& method, int numThreads, bool plain, double eta, double signalToNoise,
-                    int correctorSteps, bool stopAtLowestLevel);
+                    int correctorSteps, bool stopAtLowestLevel, double churn);
 
     std::string getMethod() const;
     int getNumUpdates() const { return sampler.getNumUpdates(); }

@@ -11,7 +11,7 @@ class DiffusionHandle {
 public:
     DiffusionHandle(const ModelHandle& model, const std::vector<int>& features, int numSteps,
                     const std::string& method, int numThreads, bool plain, double eta, double signalToNoise,
-                    int correctorSteps, bool stopAtLowestLevel);
+                    int correctorSteps, bool stopAtLowestLevel, double churn);
     std::string getMethod() const;
     int getNumUpdates() const;
     int getNumEvaluations() const;

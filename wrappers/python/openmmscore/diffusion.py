@@ -48,7 +48,8 @@ class DiffusionSampler:
         'euler-maruyama' (default for variance-preserving schedules: the published sampler, with noise after
         the last update), 'ancestral' (default for discrete schedules; ends without noise), 'ddim', 'heun',
         'exponential' (without noise but at the start; the last two are of second order, so that tens of
-        steps do, with two evaluations each) or 'predictor-corrector'. docs/proposals.md compares them
+        steps do, with two evaluations each), 'predictor-corrector' or 'stochastic-heun'. docs/proposals.md
+        compares them
     features : int array, shape [N,k], optional
         what a transferable network is told about each particle
     threads : int, optional
@@ -64,6 +65,8 @@ class DiffusionSampler:
     ending : {"clean", "upstream-lowest-level"}
         of discrete schedules: "upstream-lowest-level" leaves the noise of the lowest level in the samples, as
         the published program of the polynomial schedule does
+    churn : float
+        of 'stochastic-heun': how much noise is renewed in all (S_churn of arXiv:2206.00364); 0 is 'heun'
 
     Raises
     ------
@@ -88,6 +91,7 @@ class DiffusionSampler:
         signalToNoise: float = 0.16,
         correctorSteps: int = 1,
         ending: str = "clean",
+        churn: float = 20.0,
     ):
         self._model = model if isinstance(model, Model) else Model(model)
         own = self._model._featureArray(features, 1).ravel().tolist()
@@ -107,6 +111,7 @@ class DiffusionSampler:
             float(signalToNoise),
             _positive(correctorSteps, "DiffusionSampler", "correctorSteps", allowZero=True),
             ending != "clean",
+            float(churn),
         )
 
     @property

@@ -35,6 +35,10 @@ namespace OpenMMScore {
  *                    a = 1, b = h, c = sqrt(2 h), h = 2 (signalToNoise sigma(s))^2, which is the published
  *                    2 (signalToNoise |xi|/|score|)^2 for the expected norms of noise.
  *
+ *     StochasticHeun  Heun, but from more noise than there is at each place but the first: u is raised to
+ *                    u' = u (1 + min(churn/(n-1), sqrt 2 - 1)), at most to where the way begins, and y <- y +
+ *                    sqrt(u'^2 - u^2) xi, which corrects what went before (algorithm 2 of Karras et al.).
+ *
  * Times: t_k for EulerMaruyama, Ancestral and PredictorCorrector; places even in (-ln m^2)^(1/5) for the
  * others (ProbabilityFlow.h says why). n-1 updates lead to t = 0, whose score is not needed (n for
  * EulerMaruyama). Of a discrete schedule, n evenly spaced levels, and from the lowest one to the clean data.
@@ -51,7 +55,15 @@ namespace OpenMMScore {
  */
 class ReverseDiffusion {
 public:
-    enum class Method { EulerMaruyama, Ancestral, Ddim, Heun, Exponential, PredictorCorrector };
+    enum class Method {
+        EulerMaruyama,
+        Ancestral,
+        Ddim,
+        Heun,
+        Exponential,
+        PredictorCorrector,
+        StochasticHeun
+    };
     /** Float32 with vector instructions, or the float64 definition of what that computes. */
     enum class Engine { Fast, Plain };
 
@@ -67,6 +79,8 @@ public:
          * the polynomial schedule does (its last update, from the lowest level to itself, changes nothing).
          */
         bool upstreamStopAtLowestLevel = false;
+        /** Of StochasticHeun, 0 or more; 0 is Heun. */
+        double churn = 20;
     };
 
     /**

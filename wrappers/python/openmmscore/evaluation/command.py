@@ -56,7 +56,15 @@ def _addSampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", type=int, default=1000, help="diffusion times visited (1000)")
     group.add_argument(
         "--method",
-        choices=("euler-maruyama", "ancestral", "ddim", "heun", "exponential", "predictor-corrector"),
+        choices=(
+            "euler-maruyama",
+            "ancestral",
+            "ddim",
+            "heun",
+            "exponential",
+            "predictor-corrector",
+            "stochastic-heun",
+        ),
         help="as published for the schedule",
     )
     group.add_argument(
