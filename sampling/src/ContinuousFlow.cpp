@@ -27,7 +27,7 @@ void addDense(std::vector<TensorShape>& tensors, const std::string& name, std::i
 }
 
 void addMlp(std::vector<TensorShape>& tensors, const ContinuousFlowDescription& flow) {
-    std::int64_t in = flow.getDimension() + flow.getNumTimeFeatures();
+    std::int64_t in = flow.getNumInputs() + flow.getNumTimeFeatures();
     std::vector<int> widths = flow.mlp.hidden;
     widths.push_back(flow.getDimension());
     for (std::size_t i = 0; i < widths.size(); i++) {
@@ -64,6 +64,27 @@ void requireParticles(const ContinuousFlowDescription& flow) {
                          "vectors; choose an MLP");
 }
 
+void checkAngles(const ContinuousFlowDescription& flow) {
+    if (flow.internal && (flow.frame != Proposal::Frame::Centred || flow.count < 3))
+        throw ShapeError("ContinuousFlow: internal coordinates are of three or more particles in the frame "
+                         "centred");
+    if (flow.internal && flow.network != ContinuousFlowDescription::Network::Mlp)
+        throw ShapeError("ContinuousFlow: the network of internal coordinates is an MLP");
+    requireRange("angleFrequencies", flow.angleFrequencies, flow.circular.empty() ? 0 : 1,
+                 flow.circular.empty() ? 0 : maxFrequencies);
+    if (flow.circular.empty())
+        return;
+    if (flow.network != ContinuousFlowDescription::Network::Mlp ||
+        (!flow.internal && flow.frame != Proposal::Frame::Vector))
+        throw ShapeError("ContinuousFlow: circular coordinates are of plain vectors or internal coordinates, "
+                         "and need an MLP");
+    int least = 0;
+    for (const int c : flow.circular) {
+        requireRange("a circular coordinate (they ascend)", c, least, flow.getDimension() - 1);
+        least = c + 1;
+    }
+}
+
 void checkTransformer(const ContinuousFlowDescription& flow) {
     const GraphTransformerDescription& sizes = flow.graphTransformer;
     requireRange("graphTransformer.hidden", sizes.hidden, 1, maxWidth);
@@ -92,12 +113,20 @@ ModelDescription describeTransformer(const ContinuousFlowDescription& descriptio
 }
 
 int ContinuousFlowDescription::getDimension() const {
-    return FrameCoordinates(count, frame).getDimension();
+    return internal ? 3 * count - 6 : FrameCoordinates(count, frame).getDimension();
+}
+
+std::vector<bool> ContinuousFlowDescription::whichAreCircular() const {
+    std::vector<bool> result(getDimension(), false);
+    for (const int c : circular)
+        result[c] = true;
+    return result;
 }
 
 void ContinuousFlowDescription::check() const {
     const FrameCoordinates coordinates(count, frame);
     requireRange("timeFrequencies", timeFrequencies, 0, maxFrequencies);
+    checkAngles(*this);
     if (network == Network::Mlp) {
         requireRange("the number of hidden layers", static_cast<int>(mlp.hidden.size()), 1, maxLayers);
         for (const int width : mlp.hidden)

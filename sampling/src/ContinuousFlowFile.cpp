@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "FileText.h"
+#include "FlowCoordinatesSettings.h"
 #include "ProposalContents.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
@@ -104,7 +105,16 @@ void readNetwork(const JsonField& object, Flow& flow) {
         readTransformer(object, flow.graphTransformer);
         return;
     }
-    require(object, {"kind", "hidden", "activation"});
+    if (object.has("circular")) {
+        require(object, {"kind", "hidden", "activation", "circular", "angle_frequencies"});
+        const JsonField circular = object.field("circular");
+        const std::size_t numCircular = circular.arraySize(1, 65536);
+        for (std::size_t k = 0; k < numCircular; k++)
+            flow.circular.push_back(static_cast<int>(circular.element(k).integer(0, most)));
+        flow.angleFrequencies = readInteger(object, "angle_frequencies");
+    }
+    else
+        require(object, {"kind", "hidden", "activation"});
     const JsonField hidden = object.field("hidden");
     const std::size_t numLayers = hidden.arraySize(1, 64);
     for (std::size_t l = 0; l < numLayers; l++)
@@ -121,9 +131,14 @@ json writeNetwork(const Flow& flow) {
                 {"layers", flow.egnn.layers},
                 {"node_features", flow.egnn.nodeFeatures},
                 {"coordinate_range", flow.egnn.coordinateRange}};
-    return {{"kind", writeWord(flow.network, networks)},
-            {"hidden", flow.mlp.hidden},
-            {"activation", writeWord(flow.mlp.activation, activations)}};
+    json object = {{"kind", writeWord(flow.network, networks)},
+                   {"hidden", flow.mlp.hidden},
+                   {"activation", writeWord(flow.mlp.activation, activations)}};
+    if (!flow.circular.empty()) {
+        object["circular"] = flow.circular;
+        object["angle_frequencies"] = flow.angleFrequencies;
+    }
+    return object;
 }
 
 FlowSolver readSolver(const JsonField& object) {
@@ -177,20 +192,30 @@ json writeTrace(const FlowTrace& trace) {
 } // namespace
 
 std::string ContinuousFlowProposal::encode() const {
-    const json settings = {{"network", writeNetwork(parameters.flow)},
-                           {"time_frequencies", parameters.flow.timeFrequencies},
-                           {"solver", writeSolver(parameters.solver)},
-                           {"trace", writeTrace(parameters.trace)}};
+    json settings = {{"network", writeNetwork(parameters.flow)},
+                     {"time_frequencies", parameters.flow.timeFrequencies},
+                     {"solver", writeSolver(parameters.solver)},
+                     {"trace", writeTrace(parameters.trace)}};
+    if (parameters.coordinates)
+        settings["coordinates"] = flowCoordinatesToJson(*parameters.coordinates);
     std::vector<NamedTensor> tensors;
-    for (const TensorShape& tensor : parameters.flow.getTensors())
-        tensors.push_back({tensor.name, tensor.shape, parameters.tensors[tensors.size()], DType::Float64});
+    for (const TensorShape& tensor : parameters.flow.getTensors()) {
+        const std::vector<double>& values = parameters.tensors[tensors.size()];
+        tensors.push_back({tensor.name, tensor.shape, values, ProposalContents::narrowestType(values)});
+    }
     return ProposalContents::encode(*this, settings, tensors);
 }
 
 std::shared_ptr<const Proposal> ContinuousFlowProposal::fromContents(const ProposalContents& contents) {
     const JsonField settings = contents.getSettings();
-    require(settings, {"network", "time_frequencies", "solver", "trace"});
     Parameters parameters;
+    if (settings.has("coordinates")) {
+        require(settings, {"network", "time_frequencies", "solver", "trace", "coordinates"});
+        parameters.coordinates = flowCoordinatesFromJson(settings.field("coordinates"));
+        parameters.flow.internal = true;
+    }
+    else
+        require(settings, {"network", "time_frequencies", "solver", "trace"});
     Flow& flow = parameters.flow;
     flow.count = contents.getCount();
     flow.frame = contents.getFrame();

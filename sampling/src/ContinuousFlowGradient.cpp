@@ -41,7 +41,8 @@ private:
 } // namespace
 
 bool ContinuousFlowProposal::hasGradient() const {
-    return parameters.trace.method == FlowTrace::Method::Exact && velocity->isTwiceDifferentiable();
+    return parameters.trace.method == FlowTrace::Method::Exact && velocity->isTwiceDifferentiable() &&
+           !parameters.coordinates;
 }
 
 void ContinuousFlowProposal::logDensityGradient(std::int64_t count, const double* positions,

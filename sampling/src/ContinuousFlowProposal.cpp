@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -23,6 +24,9 @@ const std::string name = "ContinuousFlowProposal: ";
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 // How many samples are worked on before their coordinates leave the cache.
 constexpr std::int64_t piece = 256;
+constexpr double pi = std::numbers::pi;
+/** Sub-index of the random numbers of orientations; those of the flow have 0. */
+constexpr std::uint32_t orientationNumbers = 1;
 
 void requireRange(const std::string& what, double value, double least, double most) {
     if (!(value >= least && value <= most))
@@ -48,10 +52,27 @@ void checkTensors(const Parameters& p) {
     for (const double scale : p.tensors[1])
         if (!(scale > 0))
             throw ShapeError(name + "a scale is " + std::to_string(scale) + ", expected a positive number");
+    for (const int c : p.flow.circular)
+        if (p.tensors[1][c] != 1)
+            throw ShapeError(name + "the scale of the circular coordinate " + std::to_string(c) + " is " +
+                             std::to_string(p.tensors[1][c]) + ", expected 1");
+}
+
+void checkCoordinates(const Parameters& p) {
+    if (p.flow.internal != p.coordinates.has_value())
+        throw ShapeError(name + "a flow of internal coordinates, and no other, comes with these");
+    if (p.coordinates && p.coordinates->getNumParticles() != p.flow.count)
+        throw ShapeError(name + "the internal coordinates have " +
+                         std::to_string(p.coordinates->getNumParticles()) + " particles, the flow " +
+                         std::to_string(p.flow.count));
+    if (p.coordinates && p.coordinates->getCircular() != p.flow.circular)
+        throw ShapeError(name + "the flow's circular coordinates are not those of the internal coordinates "
+                                "(torsions without a centre)");
 }
 
 Parameters check(Parameters p) {
     checkTensors(p);
+    checkCoordinates(p);
     requireRange("the absolute tolerance", p.solver.absoluteTolerance, 1e-12, 1);
     requireRange("the relative tolerance", p.solver.relativeTolerance, 1e-12, 1);
     requireRange("the number of steps", p.solver.numSteps, 1, 1e6);
@@ -62,10 +83,6 @@ Parameters check(Parameters p) {
 double sumOfLogs(const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0,
                            [](double sum, double value) { return sum + std::log(value); });
-}
-
-double logNormal(int d, const double* z) {
-    return -d * halfLogTwoPi - 0.5 * std::inner_product(z, z + d, z, 0.0);
 }
 
 /** A number that depends on every bit of where a trajectory starts, so that probes follow from it alone. */
@@ -89,6 +106,7 @@ double mean(std::size_t count, const double* values) {
 
 ContinuousFlowProposal::ContinuousFlowProposal(Parameters given)
     : parameters(check(std::move(given))), coordinates(parameters.flow.count, parameters.flow.frame),
+      isCircular(parameters.flow.whichAreCircular()),
       velocity(
           VelocityField::create(parameters.flow, {parameters.tensors.begin() + 2, parameters.tensors.end()})),
       logScale(sumOfLogs(parameters.tensors[1])) {}
@@ -97,6 +115,37 @@ ContinuousFlowProposal::~ContinuousFlowProposal() = default;
 
 std::size_t ContinuousFlowProposal::getNumDensities() const {
     return parameters.trace.method == FlowTrace::Method::Exact ? 1 : parameters.trace.numProbes;
+}
+
+double ContinuousFlowProposal::logBase(const double* z) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < isCircular.size(); i++)
+        sum -= isCircular[i] ? 2 * halfLogTwoPi : halfLogTwoPi + 0.5 * z[i] * z[i];
+    return sum;
+}
+
+void ContinuousFlowProposal::drawBase(CounterRandom& random, double* z) const {
+    for (std::size_t i = 0; i < isCircular.size(); i++)
+        z[i] = isCircular[i] ? pi * (2 * random.uniform() - 1) : random.normal();
+}
+
+void ContinuousFlowProposal::wrapAngles(double* u) const {
+    for (const int c : parameters.flow.circular)
+        u[c] -= 2 * pi * std::floor((u[c] + pi) / (2 * pi));
+}
+
+double ContinuousFlowProposal::toFlow(const double* x, double* y) const {
+    if (parameters.coordinates)
+        return parameters.coordinates->toFlow(x, y).logJacobian;
+    coordinates.toCoordinates(x, y);
+    return 0;
+}
+
+double ContinuousFlowProposal::toPositions(double* y, double* x) const {
+    if (parameters.coordinates)
+        return parameters.coordinates->toPositions(y, x).logJacobian;
+    coordinates.toPositions(y, x);
+    return 0;
 }
 
 void ContinuousFlowProposal::requireWeights() const {
@@ -108,7 +157,7 @@ void ContinuousFlowProposal::requireWeights() const {
 
 void ContinuousFlowProposal::integrate(std::int64_t count, double from, double to, double* u,
                                        double* logChange) const {
-    const int d = coordinates.getDimension();
+    const int d = getBaseDimension();
     const bool exact = parameters.trace.method == FlowTrace::Method::Exact;
     std::vector<std::uint64_t> keys;
     for (std::int64_t i = 0; !exact && i < count; i++)
@@ -124,26 +173,33 @@ void ContinuousFlowProposal::integrate(std::int64_t count, double from, double t
 
 void ContinuousFlowProposal::sample(std::uint64_t seed, std::int64_t first, std::int64_t count,
                                     double* positions, double* density) const {
-    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const int d = getBaseDimension(), width = coordinates.getNumCoordinates();
+    const auto numbers = [&](std::int64_t sample, std::uint32_t purpose) {
+        return CounterRandom(seed, CounterRandom::Stream::Proposal,
+                             static_cast<std::uint64_t>(first + sample), purpose);
+    };
     std::vector<double> z(d * std::min(piece, count)), base(std::min(piece, count));
     for (std::int64_t start = 0; start < count; start += piece) {
         const std::int64_t size = std::min(piece, count - start);
         for (std::int64_t i = 0; i < size; i++) {
-            CounterRandom random(seed, CounterRandom::Stream::Proposal,
-                                 static_cast<std::uint64_t>(first + start + i));
-            std::generate_n(&z[i * d], d, [&] { return random.normal(); });
-            base[i] = logNormal(d, &z[i * d]);
+            CounterRandom random = numbers(start + i, 0);
+            drawBase(random, &z[i * d]);
+            base[i] = logBase(&z[i * d]);
         }
         fromBase(size, z.data(), positions + start * width, density + start);
-        for (std::int64_t i = 0; i < size; i++)
+        for (std::int64_t i = 0; i < size; i++) {
             density[start + i] = base[i] - density[start + i];
+            CounterRandom random = numbers(start + i, orientationNumbers);
+            if (parameters.coordinates)
+                parameters.coordinates->getInternal().orient(random, positions + (start + i) * width);
+        }
     }
 }
 
 void ContinuousFlowProposal::fromBase(std::int64_t count, const double* z, double* positions,
                                       double* logDet) const {
     requireWeights();
-    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const int d = getBaseDimension(), width = coordinates.getNumCoordinates();
     const std::size_t numDensities = getNumDensities();
     const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
     std::vector<double> u(z, z + count * d), changes(count * numDensities);
@@ -152,28 +208,33 @@ void ContinuousFlowProposal::fromBase(std::int64_t count, const double* z, doubl
         double* y = &u[i * d];
         for (int j = 0; j < d; j++)
             y[j] = location[j] + scale[j] * y[j];
-        coordinates.toPositions(y, positions + i * width);
-        logDet[i] = logScale - mean(numDensities, &changes[i * numDensities]);
+        wrapAngles(y);
+        logDet[i] =
+            toPositions(y, positions + i * width) + logScale - mean(numDensities, &changes[i * numDensities]);
     }
 }
 
 void ContinuousFlowProposal::invert(std::int64_t count, const double* positions, double* z,
                                     double* logChanges) const {
-    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const int d = getBaseDimension(), width = coordinates.getNumCoordinates();
     const std::size_t numDensities = getNumDensities();
     const std::vector<double>&location = parameters.tensors[0], &scale = parameters.tensors[1];
+    std::vector<double> logJacobian(count);
     for (std::int64_t i = 0; i < count; i++) {
         const double* x = positions + i * width;
         double* u = z + i * d;
-        coordinates.toCoordinates(x, u);
+        logJacobian[i] = toFlow(x, u);
         // Coordinates may ignore a centroid that is infinite; a density may not.
         const bool finite = std::all_of(x, x + width, [](double value) { return std::isfinite(value); });
         for (int j = 0; j < d; j++)
             u[j] = finite ? (u[j] - location[j]) / scale[j] : nan;
+        wrapAngles(u);
     }
     integrate(count, 1, 0, z, logChanges);
+    for (std::int64_t i = 0; i < count; i++)
+        wrapAngles(z + i * d);
     for (std::size_t k = 0; k < count * numDensities; k++)
-        logChanges[k] = -logScale - logChanges[k];
+        logChanges[k] = -logScale - logChanges[k] - logJacobian[k / numDensities];
 }
 
 void ContinuousFlowProposal::toBase(std::int64_t count, const double* positions, double* z,
@@ -187,19 +248,19 @@ void ContinuousFlowProposal::toBase(std::int64_t count, const double* positions,
 }
 
 void ContinuousFlowProposal::logDensity(std::int64_t count, const double* positions, double* density) const {
-    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const int d = getBaseDimension(), width = coordinates.getNumCoordinates();
     std::vector<double> z(d * std::min(piece, count));
     for (std::int64_t start = 0; start < count; start += piece) {
         const std::int64_t size = std::min(piece, count - start);
         toBase(size, positions + start * width, z.data(), density + start);
         for (std::int64_t i = 0; i < size; i++)
-            density[start + i] += logNormal(d, &z[i * d]);
+            density[start + i] += logBase(&z[i * d]);
     }
 }
 
 void ContinuousFlowProposal::estimateLogDensity(std::int64_t count, const double* positions, double* density,
                                                 double* variance) const {
-    const int d = coordinates.getDimension();
+    const int d = getBaseDimension();
     const std::size_t n = getNumDensities();
     const bool exact = parameters.trace.method == FlowTrace::Method::Exact;
     if (!exact && n < 2)
@@ -209,7 +270,7 @@ void ContinuousFlowProposal::estimateLogDensity(std::int64_t count, const double
     invert(count, positions, z.data(), changes.data());
     for (std::int64_t i = 0; i < count; i++) {
         const double *each = &changes[i * n], average = mean(n, each);
-        density[i] = logNormal(d, &z[i * d]) + average;
+        density[i] = logBase(&z[i * d]) + average;
         double squares = 0;
         for (std::size_t p = 0; p < n; p++)
             squares += (each[p] - average) * (each[p] - average);
@@ -220,7 +281,7 @@ void ContinuousFlowProposal::estimateLogDensity(std::int64_t count, const double
 void ContinuousFlowProposal::computeVelocity(std::int64_t count, const double* u, const double* t,
                                              double* result, double* divergence) const {
     constexpr int lanes = VelocityField::lanes;
-    const int d = coordinates.getDimension();
+    const int d = getBaseDimension();
     std::vector<double> at(d * lanes), v(d * lanes), workspace(velocity->getWorkspaceSize());
     for (std::int64_t start = 0; start < count; start += lanes) {
         bool active[lanes];

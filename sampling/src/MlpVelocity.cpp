@@ -1,6 +1,8 @@
 #include "MlpVelocity.h"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "LaneLayers.h"
@@ -35,8 +37,11 @@ std::vector<double> transpose(std::size_t rows, std::size_t columns, const std::
 } // namespace
 
 MlpVelocity::MlpVelocity(const ContinuousFlowDescription& flow, std::vector<std::vector<double>> tensors)
-    : flow(flow), d(flow.getDimension()) {
-    int in = d + flow.getNumTimeFeatures();
+    : flow(flow), d(flow.getDimension()), numInputs(flow.getNumInputs()), isCircular(flow.whichAreCircular()),
+      starts(1, 0) {
+    for (int i = 0; i < d; i++)
+        starts.push_back(starts.back() + (isCircular[i] ? 2 * flow.angleFrequencies : 1));
+    int in = numInputs + flow.getNumTimeFeatures();
     for (std::size_t l = 0; 2 * l < tensors.size(); l++) {
         const int out = static_cast<int>(tensors[2 * l + 1].size());
         layers.push_back({out, in, std::move(tensors[2 * l]), std::move(tensors[2 * l + 1])});
@@ -48,21 +53,21 @@ MlpVelocity::MlpVelocity(const ContinuousFlowDescription& flow, std::vector<std:
 
 void MlpVelocity::prepareDivergence() {
     const Layer &first = layers[0], &last = layers.back();
-    const std::size_t height = first.out, width = last.in, n = d;
-    firstWeight.resize(height * n);
-    firstTransposed.resize(height * n);
+    const std::size_t height = first.out, width = last.in, n = d, inputs = numInputs;
+    firstWeight.resize(height * inputs);
+    firstTransposed.resize(height * inputs);
     for (std::size_t k = 0; k < height; k++)
-        for (std::size_t i = 0; i < n; i++)
-            firstTransposed[i * height + k] = firstWeight[k * n + i] = first.weight[k * first.in + i];
+        for (std::size_t i = 0; i < inputs; i++)
+            firstTransposed[i * height + k] = firstWeight[k * inputs + i] = first.weight[k * first.in + i];
     if (layers.size() > 3)
         return;
     // (W_0 W_last)_jk of the elements that count: j = k for one hidden layer, all of them for two.
     const bool diagonal = layers.size() == 2;
     traceWeight.assign(diagonal ? height : width * height, 0.0);
     for (std::size_t i = 0; i < n; i++)
-        for (std::size_t k = 0; k < width; k++) {
+        for (std::size_t k = 0; k < width && !isCircular[i]; k++) {
             const double factor = last.weight[i * width + k];
-            const double* column = &firstTransposed[i * height];
+            const double* column = &firstTransposed[starts[i] * height];
             if (diagonal)
                 traceWeight[k] += factor * column[k];
             else
@@ -79,7 +84,7 @@ void MlpVelocity::prepareDivergence() {
 }
 
 std::size_t MlpVelocity::getWorkspaceSize() const {
-    std::size_t rows = layers[0].in + 2 * std::size_t(std::max(widest, d));
+    std::size_t rows = layers[0].in + numInputs + 2 * std::size_t(std::max(widest, d));
     for (const Layer& layer : layers)
         rows += 3 * std::size_t(layer.out);
     return rows * lanes;
@@ -93,6 +98,7 @@ MlpVelocity::Places MlpVelocity::place(double* workspace) const {
         return start;
     };
     places.input = take(layers[0].in);
+    places.direction = take(numInputs);
     for (double*& scratch : places.scratch)
         scratch = take(std::max(widest, d));
     for (std::size_t l = 0; l + 1 < layers.size(); l++) {
@@ -113,12 +119,12 @@ void MlpVelocity::evaluate(const bool*, const double* t, const double* u, double
 
 void MlpVelocity::runLayers(const Places& places, const double* t, const double* u, double* v,
                             bool curvatures) const {
-    std::copy_n(u, std::size_t(d) * lanes, places.input);
+    writeInputs(u, places.input);
     std::vector<double> features(flow.getNumTimeFeatures());
     for (int lane = 0; lane < lanes; lane++) {
         computeFlowTimeFeatures(flow, t[lane], features.data());
         for (std::size_t k = 0; k < features.size(); k++)
-            places.input[(d + k) * lanes + lane] = features[k];
+            places.input[(numInputs + k) * lanes + lane] = features[k];
     }
     const bool swish = flow.mlp.activation == ContinuousFlowDescription::Activation::Swish;
     const double* x = places.input;
@@ -130,6 +136,34 @@ void MlpVelocity::runLayers(const Places& places, const double* t, const double*
         x = places.activations[l];
     }
     multiplyLanes(d, layers.back().in, layers.back().weight.data(), layers.back().bias.data(), x, v);
+}
+
+void MlpVelocity::writeInputs(const double* u, double* input) const {
+    for (int i = 0; i < d; i++, u += lanes) {
+        if (!isCircular[i]) {
+            input = std::copy_n(u, lanes, input);
+            continue;
+        }
+        for (int k = 1; k <= flow.angleFrequencies; k++, input += 2 * lanes)
+            for (int lane = 0; lane < lanes; lane++) {
+                input[lane] = std::cos(k * u[lane]);
+                input[lanes + lane] = std::sin(k * u[lane]);
+            }
+    }
+}
+
+void MlpVelocity::differentiateInputs(const Places& places, int i, const double* change,
+                                      double* result) const {
+    if (!isCircular[i]) {
+        std::copy_n(change, lanes, result);
+        return;
+    }
+    const double* input = places.input + std::size_t(starts[i]) * lanes;
+    for (int k = 1; k <= flow.angleFrequencies; k++, input += 2 * lanes, result += 2 * lanes)
+        for (int lane = 0; lane < lanes; lane++) {
+            result[lane] = -k * input[lanes + lane] * change[lane];
+            result[lanes + lane] = k * input[lane] * change[lane];
+        }
 }
 
 void MlpVelocity::differentiate(const double* t, const double* u, const double* s, double* v,
@@ -151,6 +185,7 @@ void MlpVelocity::differentiate(const double* t, const double* u, const double* 
         combine(height, false, places.slopes[0], places.curvatures[0], g, other);
         std::swap(g, other);
     }
+    // Only without circular coordinates, whose inputs would have to be differentiated, too.
     multiplyLanes(d, height, firstTransposed.data(), nullptr, g, gradient);
 }
 
@@ -161,21 +196,37 @@ void MlpVelocity::computeDivergence(const Places& places, double* divergence) co
         scale(height, true, traceWeight.data(), places.slopes[0], places.scratch[0]);
         for (int i = 0; i < height * lanes; i++)
             divergence[i % lanes] += places.scratch[0][i];
-        return;
     }
     if (layers.size() == 3) {
         multiplyLanes(width, height, traceWeight.data(), nullptr, places.slopes[0], places.scratch[0]);
         addLaneProducts(width, places.slopes[1], places.scratch[0], divergence);
-        return;
     }
-    for (int i = 0; i < d; i++) {
-        scale(height, true, &firstTransposed[std::size_t(i) * height], places.slopes[0], places.scratch[0]);
-        const double* column = propagate(places, 0);
-        double diagonal[lanes];
-        multiplyLanes(1, width, &layers.back().weight[std::size_t(i) * width], nullptr, column, diagonal);
-        for (int lane = 0; lane < lanes; lane++)
-            divergence[lane] += diagonal[lane];
+    for (int i = 0; i < d; i++)
+        if (layers.size() > 3 || isCircular[i])
+            addDiagonal(places, i, divergence);
+}
+
+void MlpVelocity::addDiagonal(const Places& places, int i, double* divergence) const {
+    const int height = layers[0].out, width = layers.back().in, size = starts[i + 1] - starts[i];
+    const double* columns = &firstTransposed[std::size_t(starts[i]) * height];
+    if (!isCircular[i])
+        scale(height, true, columns, places.slopes[0], places.scratch[0]);
+    else {
+        constexpr double ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
+        static_assert(std::size(ones) == lanes);
+        differentiateInputs(places, i, ones, places.direction);
+        std::fill_n(places.scratch[0], std::size_t(height) * lanes, 0.0);
+        for (int k = 0; k < size; k++)
+            for (int j = 0; j < height * lanes; j++)
+                places.scratch[0][j] +=
+                    columns[std::size_t(k) * height + j / lanes] * places.direction[k * lanes + j % lanes];
+        scale(height, false, places.scratch[0], places.slopes[0], places.scratch[0]);
     }
+    const double* column = propagate(places, 0);
+    double diagonal[lanes];
+    multiplyLanes(1, width, &layers.back().weight[std::size_t(i) * width], nullptr, column, diagonal);
+    for (int lane = 0; lane < lanes; lane++)
+        divergence[lane] += diagonal[lane];
 }
 
 const double* MlpVelocity::propagate(const Places& places, int current) const {
@@ -192,7 +243,10 @@ const double* MlpVelocity::propagate(const Places& places, int current) const {
 void MlpVelocity::multiplyJacobian(const bool*, const double*, const double*, const double* direction,
                                    double* product, double* workspace) const {
     const Places places = place(workspace);
-    multiplyLanes(layers[0].out, d, firstWeight.data(), nullptr, direction, places.scratch[0]);
+    for (int i = 0; i < d; i++)
+        differentiateInputs(places, i, direction + std::size_t(i) * lanes,
+                            places.direction + std::size_t(starts[i]) * lanes);
+    multiplyLanes(layers[0].out, numInputs, firstWeight.data(), nullptr, places.direction, places.scratch[0]);
     scale(layers[0].out, false, places.scratch[0], places.slopes[0], places.scratch[0]);
     const double* column = propagate(places, 0);
     multiplyLanes(d, layers.back().in, layers.back().weight.data(), nullptr, column, product);

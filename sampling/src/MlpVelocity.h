@@ -14,7 +14,8 @@ namespace OpenMMScore {
  *     for more                with the d columns of D_0 W_0, multiplied through
  *
  * where W_0 stands for its columns of coordinates. M is made once, so that up to two hidden layers the
- * divergence costs as much as the velocity.
+ * divergence costs as much as the velocity. A circular coordinate has several inputs (Mlp), and a column of
+ * W_0 d input / du that differs from sample to sample, so it is multiplied through in any case.
  */
 class MlpVelocity : public VelocityField {
 public:
@@ -26,8 +27,8 @@ public:
                   double* workspace) const override;
     void multiplyJacobian(const bool* active, const double* t, const double* u, const double* direction,
                           double* product, double* workspace) const override;
-    /** Of one or two hidden layers. */
-    bool isTwiceDifferentiable() const override { return layers.size() <= 3; }
+    /** Of one or two hidden layers without circular coordinates. */
+    bool isTwiceDifferentiable() const override { return layers.size() <= 3 && flow.circular.empty(); }
     void differentiate(const double* t, const double* u, const double* s, double* v, double* divergence,
                        double* gradient, double* workspace) const override;
 
@@ -36,28 +37,36 @@ private:
         int out, in;
         std::vector<double> weight, bias;
     };
-    /** Where evaluate() keeps what: activations, slopes and curvatures of each hidden layer, inputs, two rows
-     * beside. */
+    /** Where evaluate() keeps what: activations, slopes and curvatures of each hidden layer, inputs, a
+     * direction of theirs, two rows beside. */
     struct Places {
-        double *input, *scratch[2];
+        double *input, *direction, *scratch[2];
         std::vector<double*> activations, slopes, curvatures;
     };
 
     void prepareDivergence();
     void runLayers(const Places& places, const double* t, const double* u, double* v, bool curvatures) const;
     Places place(double* workspace) const;
+    void writeInputs(const double* u, double* input) const;
     void computeDivergence(const Places& places, double* divergence) const;
+    /** Add dv_i/du_i, with all layers multiplied through. */
+    void addDiagonal(const Places& places, int i, double* divergence) const;
+    /** The change of the inputs of coordinate i, [its inputs, lanes], where u_i changes by `change`. */
+    void differentiateInputs(const Places& places, int i, const double* change, double* result) const;
     /** Take a row [H_0, lanes] (before D_0) through all later layers but the last. @return where it is */
     const double* propagate(const Places& places, int from) const;
 
     ContinuousFlowDescription flow;
-    int d, widest = 0;
+    int d, numInputs, widest = 0;
+    std::vector<bool> isCircular;
+    /** [d + 1]: where the inputs of each coordinate begin. */
+    std::vector<int> starts;
     std::vector<Layer> layers;
     /** M, [H_0] or [H_1, H_0]; empty with more hidden layers. */
     std::vector<double> traceWeight;
     /** Transposes of M and W_1, of two hidden layers, and of the last W. */
     std::vector<double> traceTransposed, middleTransposed, lastTransposed;
-    /** W_0's columns of coordinates, [H_0, d], and the same by columns. */
+    /** W_0's columns of inputs but for the time, [H_0, numInputs], and the same by columns. */
     std::vector<double> firstWeight, firstTransposed;
 };
 

@@ -1,6 +1,7 @@
 #include "ProposalContents.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -87,6 +88,14 @@ std::string ProposalContents::encode(const Proposal& proposal, const json& setti
                            {"provenance", json::object()}};
     const std::vector<std::uint8_t> bytes = ModelFile::encode(document.dump(), tensors);
     return {bytes.begin(), bytes.end()};
+}
+
+DType ProposalContents::narrowestType(const std::vector<double>& values) {
+    // Compared before they are narrowed: out of range that would be undefined.
+    const bool narrow = std::all_of(values.begin(), values.end(), [](double value) {
+        return std::abs(value) < 1e38 && static_cast<double>(static_cast<float>(value)) == value;
+    });
+    return narrow ? DType::Float32 : DType::Float64;
 }
 
 } // namespace OpenMMScore

@@ -38,6 +38,8 @@ public:
     /** @return the bytes of a file for a proposal, with settings and tensors of its family */
     static std::string encode(const Proposal& proposal, const nlohmann::json& settings,
                               const std::vector<NamedTensor>& tensors);
+    /** @return the smaller type if it holds every number exactly */
+    static DType narrowestType(const std::vector<double>& values);
 
 private:
     ModelFile file;

@@ -1,8 +1,5 @@
 // The part of SplineFlowProposal that reads and writes files.
 
-#include <algorithm>
-#include <cmath>
-
 #include "FlowCoordinatesSettings.h"
 #include "ProposalContents.h"
 #include "SplineFlowSettings.h"
@@ -14,15 +11,6 @@ namespace OpenMMScore {
 namespace {
 
 constexpr std::size_t maxWord = 32;
-
-/** @return the smaller type if it holds every number exactly */
-DType narrowestType(const std::vector<double>& values) {
-    // Compared before they are narrowed: out of range that would be undefined.
-    const bool narrow = std::all_of(values.begin(), values.end(), [](double value) {
-        return std::abs(value) < 1e38 && static_cast<double>(static_cast<float>(value)) == value;
-    });
-    return narrow ? DType::Float32 : DType::Float64;
-}
 
 /** @return the internal coordinates of a proposal, if it has some */
 std::optional<FlowCoordinates> readCoordinates(const JsonField& field) {
@@ -52,7 +40,7 @@ std::string SplineFlowProposal::encode() const {
     std::vector<NamedTensor> tensors;
     for (const auto& [name, shape] : splineFlowTensors(flow.getDescription())) {
         const std::vector<double>& values = flow.getTensors().at(name);
-        tensors.push_back({name, shape, values, narrowestType(values)});
+        tensors.push_back({name, shape, values, ProposalContents::narrowestType(values)});
     }
     const nlohmann::json settings = {
         {"coordinates", internal ? flowCoordinatesToJson(*internal) : nlohmann::json{{"kind", "frame"}}},

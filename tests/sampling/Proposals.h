@@ -89,6 +89,8 @@ inline ContinuousFlowProposal::Parameters continuousFlow(ContinuousFlowDescripti
     }
     for (double& scale : p.tensors[1])
         scale = 0.1 + 0.05 * scale;
+    for (int c : p.flow.circular)
+        p.tensors[1][static_cast<std::size_t>(c)] = 1;
     p.solver.absoluteTolerance = p.solver.relativeTolerance = 1e-9;
     return p;
 }
@@ -99,6 +101,18 @@ inline ContinuousFlowProposal::Parameters continuousFlow(int count, std::vector<
     flow.count = count;
     flow.frame = frame;
     flow.mlp.hidden = std::move(hidden);
+    return continuousFlow(std::move(flow));
+}
+
+/** A flow of plain vectors, of which some coordinates are circular. */
+inline ContinuousFlowProposal::Parameters circularFlow(int count, std::vector<int> circular,
+                                                       std::vector<int> hidden) {
+    ContinuousFlowDescription flow;
+    flow.count = count;
+    flow.frame = Proposal::Frame::Vector;
+    flow.mlp.hidden = std::move(hidden);
+    flow.circular = std::move(circular);
+    flow.angleFrequencies = 2;
     return continuousFlow(std::move(flow));
 }
 

@@ -17,15 +17,19 @@ namespace OpenMMScore {
  *
  * with t = 0 at the base and t = 1 at the data, and y the d coordinates of FrameCoordinates in nm (Vector: in
  * units of their own). In the frame Centred u(0) is what remains of 3N standard normal numbers without their
- * centroid. Such a velocity is trained by conditional flow matching: Lipman et al., ICLR 2023,
- * arXiv:2210.02747; Tong et al., TMLR 2024, arXiv:2302.00482.
+ * centroid. Or y are the 3N - 6 internal coordinates of FlowCoordinates. Circular coordinates are angles in
+ * radians: u(0) of them is uniform, the velocity has the period 2 pi in them, and the flow is one of the
+ * torus (Chen and Lipman, ICLR 2024, arXiv:2302.03660). Such a velocity is trained by conditional flow
+ * matching: Lipman et al., ICLR 2023, arXiv:2210.02747; Tong et al., TMLR 2024, arXiv:2302.00482.
  */
 struct ContinuousFlowDescription {
     enum class Network { Mlp, Egnn, GraphTransformer };
     enum class Activation { Swish, Tanh };
 
-    /** v = the output of a multilayer perceptron on [u, time features], an activation after each hidden
-     * layer. With one or two hidden layers an exact divergence costs no more than the velocity itself. */
+    /** v = the output of a multilayer perceptron on [inputs, time features], an activation after each hidden
+     * layer; the inputs of a circular coordinate u are cos(u), sin(u), cos(2u), ..., sin(angleFrequencies u),
+     * of others u itself. With one or two hidden layers an exact divergence costs no more than the velocity
+     * itself, and that again for each circular coordinate. */
     struct Mlp {
         std::vector<int> hidden;
         Activation activation = Activation::Swish;
@@ -69,16 +73,30 @@ struct ContinuousFlowDescription {
     GraphTransformerDescription graphTransformer;
     /** K, 0 to 64. The time features are t, cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). */
     int timeFrequencies = 0;
+    /** Of perceptrons, on plain vectors or internal coordinates: which coordinates are circular, ascending.
+     */
+    std::vector<int> circular;
+    /** 1 to 64 if there are any, else 0. */
+    int angleFrequencies = 0;
+    /** Whether y are internal coordinates; the frame is Centred. */
+    bool internal = false;
 
     /** @return d */
     int getDimension() const;
     int getNumTimeFeatures() const { return 1 + 2 * timeFrequencies; }
+    /** @return how many inputs of a perceptron are made of u, see Mlp */
+    int getNumInputs() const {
+        return getDimension() + (2 * angleFrequencies - 1) * static_cast<int>(circular.size());
+    }
+    /** @return [getDimension()] */
+    std::vector<bool> whichAreCircular() const;
     /** @throws ShapeError  naming the field, if one is out of its range */
     void check() const;
     /**
      * @return the tensors of the flow, in the order in which ContinuousFlowProposal takes them: location and
      *         scale [d], then the network's, of which the names begin with "network.". Matrices are
-     *         [out, in]; columns for time features come after all others
+     *         [out, in]; columns for time features come after all others. Circular coordinates have the
+     *         scale 1
      * @throws ShapeError  as check()
      */
     std::vector<TensorShape> getTensors() const;

@@ -2,14 +2,17 @@
 #define OPENMMSCORE_SAMPLING_CONTINUOUSFLOWPROPOSAL_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "openmmscore/sampling/ContinuousFlow.h"
+#include "openmmscore/sampling/FlowCoordinates.h"
 #include "openmmscore/sampling/FlowProposal.h"
 #include "openmmscore/sampling/FrameCoordinates.h"
 
 namespace OpenMMScore {
 
+class CounterRandom;
 class ProposalContents;
 class VelocityField;
 
@@ -62,10 +65,13 @@ public:
         std::vector<std::vector<double>> tensors;
         FlowSolver solver;
         FlowTrace trace;
+        /** What turns positions into y, of a flow of internal coordinates. Orientations are drawn uniformly,
+         * log q = log q(y) - log J(y), and positions without such coordinates have a density that is NaN. */
+        std::optional<FlowCoordinates> coordinates = std::nullopt;
     };
 
     /** @throws ShapeError  if a length does not fit, a number is not finite or out of its range, or a scale
-     * is not positive */
+     * is not positive (of a circular coordinate: is not 1), or coordinates are not those of the flow */
     explicit ContinuousFlowProposal(Parameters parameters);
     ~ContinuousFlowProposal() override;
 
@@ -73,7 +79,8 @@ public:
     Frame getFrame() const override { return coordinates.getFrame(); }
     int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "continuous-flow"; }
-    /** @return whether the network is a perceptron of one or two hidden layers, and the trace exact */
+    /** @return whether the network is a perceptron of one or two hidden layers without circular or internal
+     * coordinates, and the trace exact */
     bool hasGradient() const override;
     const Parameters& getParameters() const { return parameters; }
     /**
@@ -88,9 +95,11 @@ public:
     void logDensity(std::int64_t count, const double* positions, double* logDensity) const override;
     /** As Proposal::logDensityGradient(); costs about four times as much as a density. */
     void logDensityGradient(std::int64_t count, const double* positions, double* gradient) const override;
-    int getBaseDimension() const override { return coordinates.getDimension(); }
-    /** As FlowProposal::toBase(), with the remarks of sample(); the base is standard normal. */
+    int getBaseDimension() const override { return parameters.flow.getDimension(); }
+    /** As FlowProposal::toBase(), with the remarks of sample(); the base is standard normal, and uniform from
+     * -pi to pi of circular coordinates. */
     void toBase(std::int64_t count, const double* positions, double* z, double* logDet) const override;
+    /** Molecules of internal coordinates come oriented as FlowCoordinates::toPositions() does. */
     void fromBase(std::int64_t count, const double* z, double* positions, double* logDet) const override;
     /**
      * logDensity() together with the variance of that estimate for each sample, from the scatter of its
@@ -116,6 +125,13 @@ public:
 
 private:
     void requireWeights() const;
+    double logBase(const double* z) const;
+    void drawBase(CounterRandom& random, double* z) const;
+    /** Bring circular coordinates to [-pi, pi). */
+    void wrapAngles(double* u) const;
+    /** Positions to y, or the way back, which may change y. @return log J(y), or zero */
+    double toFlow(const double* x, double* y) const;
+    double toPositions(double* y, double* x) const;
     /** How many log densities are followed at once. */
     std::size_t getNumDensities() const;
     void integrate(std::int64_t count, double from, double to, double* u, double* logChange) const;
@@ -124,6 +140,7 @@ private:
 
     Parameters parameters;
     FrameCoordinates coordinates;
+    std::vector<bool> isCircular;
     std::unique_ptr<const VelocityField> velocity;
     /** The logarithm of the product of all scales. */
     double logScale;
