@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class ContinuousFlowProposal(FlowProposal):
     """A continuous normalising flow, as conditional flow matching trains them (arXiv:2302.00482).
 
     Normal numbers u are carried along du/dt = v(u, t) from t = 0 to t = 1, then y = location + scale u. y are
-    the coordinates of the frame (docs/model-format.md): x itself, or Helmert's. The density follows from
+    the coordinates of the frame (docs/model-format.md): x itself, or Helmert's; or internal coordinates.
+    Circular ones are angles, which start from a uniform distribution. The density follows from
     d log q / dt = -div v, so sample() and logDensity() agree to the tolerance of the solver.
 
     Parameters
@@ -39,7 +40,8 @@ class ContinuousFlowProposal(FlowProposal):
     network : mapping of names to arrays
         weights of a multilayer perceptron with inputs [u, time features]: "layers.0.weight" [H, d + F],
         "layers.0.bias" [H], and so on; the last layer has d rows. F = 1 + 2 K time features are t,
-        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). Or those of an equivariant graph network,
+        cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). A circular coordinate u has in place of its
+        column those of cos(u), sin(u), cos(2 u), ..., sin(angleFrequencies u). Or those of an equivariant graph network,
         docs/model-format.md, of which one is "node_features" [N, any]
     location, scale : array or Quantity, shape [d]
         in nm; d is 3N, or 3N - 3 if centred. Of a "vector", any d numbers without units
@@ -48,6 +50,13 @@ class ContinuousFlowProposal(FlowProposal):
         after each hidden layer of a perceptron
     coordinateRange : float
         of a graph network
+    circular : sequence of int
+        of a "vector" and a perceptron: which coordinates are angles in radians; their scale is 1
+    angleFrequencies : int
+        of the inputs of circular coordinates
+    coordinates : mapping, optional
+        internal coordinates for y, as InternalCoordinates.flowSettings() gives them, of a perceptron; the
+        frame is "centred", and circular are the torsions without a centre
     solver : {"dormand-prince", "runge-kutta-4", "euler"}
         the first chooses each sample's steps by the tolerances, the others make numSteps equal ones and
         know nothing of their error
@@ -82,6 +91,9 @@ class ContinuousFlowProposal(FlowProposal):
         *,
         activation: str = "swish",
         coordinateRange: float = 15.0,
+        circular: Sequence[int] = (),
+        angleFrequencies: int = 3,
+        coordinates: Mapping[str, Any] | None = None,
         solver: str = "dormand-prince",
         absoluteTolerance: float = 1e-6,
         relativeTolerance: float = 1e-6,
@@ -91,10 +103,14 @@ class ContinuousFlowProposal(FlowProposal):
         allowNoisyWeights: bool = False,
     ):
         _checkFrame(frame)
+        # Internal coordinates are logarithms and angles.
+        length = _lengthUnit(frame) if coordinates is None else None
         tensors = {
-            "location": _plain(location, _lengthUnit(frame), "location"),
-            "scale": _plain(scale, _lengthUnit(frame), "scale"),
+            "location": _plain(location, length, "location"),
+            "scale": _plain(scale, length, "scale"),
         }
+        if coordinates is not None:
+            circular = _circularTorsions(coordinates)
         for name, values in network.items():
             tensors[_PREFIX + name] = _plain(values, None, name)
         d = tensors["location"].size
@@ -102,12 +118,16 @@ class ContinuousFlowProposal(FlowProposal):
             **(
                 _graphNetwork(tensors, coordinateRange)
                 if f"{_PREFIX}node_features" in tensors
-                else _perceptron(tensors, d, activation)
+                else _perceptron(tensors, d, activation, list(map(int, circular)), angleFrequencies)
             ),
             "solver": _solver(solver, absoluteTolerance, relativeTolerance, numSteps),
             "trace": _trace(trace, numProbes, allowNoisyWeights),
         }
-        count = d if frame == "vector" else d // 3 + (frame == "centred")
+        if coordinates is not None:
+            settings["coordinates"] = dict(coordinates)
+            count = len(coordinates["rows"])
+        else:
+            count = d if frame == "vector" else d // 3 + (frame == "centred")
         self._handle = _build("continuous-flow", count, frame, settings, tensors)
 
     def withSolver(
@@ -157,7 +177,7 @@ class ContinuousFlowProposal(FlowProposal):
         Times are 0 at the normal numbers and 1 at the data; one time may serve for all.
         """
         u = np.ascontiguousarray(_plain(u, None, "u"))
-        d = self.numCoordinates - 3 * (self.frame == "centred")
+        d = self._handle.getBaseDimension()
         if u.ndim != 2 or u.shape[1] != d:
             raise _wrong(f"u must have the shape [n,{d}], got {list(u.shape)}")
         t = _plain(t, None, "t")
@@ -213,9 +233,19 @@ def _contents(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return json.loads(header["__metadata__"][modelfile.METADATA_KEY]), safetensors.numpy.load(data)
 
 
-def _perceptron(tensors: Mapping[str, np.ndarray], d: int, activation: str) -> dict[str, Any]:
+def _circularTorsions(coordinates: Mapping[str, Any]) -> list[int]:
+    """Which of 3 N - 6 internal coordinates are circular: torsions, which come last, without a centre."""
+    centres = coordinates["centres"]
+    return [2 * len(centres) + 3 + k for k, centre in enumerate(centres) if centre is None]
+
+
+def _perceptron(
+    tensors: Mapping[str, np.ndarray], d: int, activation: str, circular: list[int], angleFrequencies: int
+) -> dict[str, Any]:
     """What a file says about the network: widths as its biases have them."""
     first = tensors.get(f"{_PREFIX}layers.0.weight", np.empty((0, 0)))
+    angleFrequencies = _integer(angleFrequencies, "angleFrequencies", 64)
+    d += (2 * angleFrequencies - 1) * len(circular)
     numFeatures = (first.shape[1] if first.ndim == 2 else 0) - d
     if numFeatures < 1 or numFeatures % 2 == 0:
         raise _wrong(
@@ -224,10 +254,10 @@ def _perceptron(tensors: Mapping[str, np.ndarray], d: int, activation: str) -> d
         )
     numLayers = sum(name.endswith(".bias") for name in tensors)
     hidden = [int(np.size(tensors.get(f"{_PREFIX}layers.{k}.bias", ()))) for k in range(numLayers - 1)]
-    return {
-        "network": {"kind": "mlp", "hidden": hidden, "activation": activation},
-        "time_frequencies": numFeatures // 2,
-    }
+    network = {"kind": "mlp", "hidden": hidden, "activation": activation}
+    if circular:
+        network |= {"circular": circular, "angle_frequencies": angleFrequencies}
+    return {"network": network, "time_frequencies": numFeatures // 2}
 
 
 def _graphNetwork(tensors: Mapping[str, np.ndarray], coordinateRange: float) -> dict[str, Any]:
