@@ -1,5 +1,6 @@
 """Continuous flows as Python sees them, and reweighted to densities that are known."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,69 @@ def test_velocityIsTheNetworks():
     assert divergence.shape == (9,)
     one, _ = flow("vector", 4).velocity(u[:1], 0.5)
     np.testing.assert_allclose(one[0], numpyVelocity(network(4), u[0], 0.5), rtol=1e-13, atol=1e-13)
+
+
+def circularFlow(**options):
+    """Four numbers, of which the second and the fourth are angles with two waves each."""
+    weights = network(4 + 2 * 3)
+    weights["layers.2.weight"], weights["layers.2.bias"] = (
+        weights["layers.2.weight"][:4],
+        weights["layers.2.bias"][:4],
+    )
+    return weights, ContinuousFlowProposal(
+        weights,
+        np.full(4, 0.1),
+        [0.2, 1, 0.2, 1],
+        "vector",
+        circular=[1, 3],
+        angleFrequencies=2,
+        **options,
+    )
+
+
+def test_anglesAreSeenAsWaves():
+    weights, proposal = circularFlow(**TIGHT)
+    u = np.random.default_rng(1).normal(size=(5, 4))
+    velocity, _ = proposal.velocity(u, 0.3)
+    for row, found in zip(u, velocity, strict=True):
+        waves = [[f(k * row[i]) for k in (1, 2) for f in (np.cos, np.sin)] for i in (1, 3)]
+        inputs = np.concatenate([row[:1], waves[0], row[2:3], waves[1]])
+        np.testing.assert_allclose(found, numpyVelocity(weights, inputs, 0.3), rtol=1e-13, atol=1e-13)
+    x, logDensity = proposal.sample(20, seed=1)
+    assert np.all(np.abs(x[:, [1, 3]]) <= np.pi)
+    np.testing.assert_allclose(proposal.logDensity(x + [0, 2 * np.pi, 0, -4 * np.pi]), logDensity, atol=1e-7)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(proposal)).sample(20, seed=1)[0], x)
+
+
+def test_internalCoordinatesCarryTheirVolume():
+    coordinates = openmmscore.InternalCoordinates([(0, 1), (1, 2), (2, 3)])
+    settings = {**coordinates.flowSettings(chain()), "centres": [None]}
+    location, scale = [-2, -2, -2, 0.3, 0.3, 0], [0.1, 0.1, 0.1, 0.2, 0.2, 1]
+    weights = network(6 + 1, seed=4)
+    weights["layers.2.weight"], weights["layers.2.bias"] = (
+        weights["layers.2.weight"][:6],
+        weights["layers.2.bias"][:6],
+    )
+    proposal = ContinuousFlowProposal(
+        weights, location, scale, "centred", angleFrequencies=1, coordinates=settings, **TIGHT
+    )
+    x, logDensity = proposal.sample(30, seed=2)
+    np.testing.assert_allclose(proposal.logDensity(x), logDensity, atol=1e-6)
+    # Turned and mirrored molecules: orientations do not matter, the hand does.
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(3, 3)))[0]
+    turn *= np.sign(np.linalg.det(turn))
+    np.testing.assert_allclose(proposal.logDensity(x @ turn.T), logDensity, atol=1e-6)
+    assert np.abs(proposal.logDensity(-x) - logDensity).max() > 1e-2
+    u, _ = proposal.toBase(x)
+    assert u.shape == (30, 6)
+    assert proposal.velocity(u, 0.5)[0].shape == (30, 6)
+
+
+def chain():
+    """Four bonded particles in frames with any torsion."""
+    random = np.random.default_rng(3)
+    straight = np.array([[0, 0, 0], [0.1, 0.1, 0], [0.2, 0, 0], [0.3, 0.1, 0]])
+    return straight + 0.05 * random.normal(size=(50, 4, 3))
 
 
 TIGHT = {"absoluteTolerance": 1e-11, "relativeTolerance": 1e-11}
@@ -226,6 +290,8 @@ def test_flowsMoveParticlesInASimulation():
         (lambda: flow(trace="trace"), "settings.trace.method: is 'trace'"),
         (lambda: flow(activation="relu"), "settings.network.activation: is 'relu'"),
         (lambda: flow("somewhere"), "frame must be one of"),
+        (lambda: flow(circular=[0]), "layers.0.weight must have 11 columns"),
+        (lambda: circularFlow()[1].logDensityGradient(np.zeros((1, 4))), "gradient"),
         (lambda: ContinuousFlowProposal({}, [0.0] * 3, [1.0] * 3), r"layers.0.weight must have 3 columns"),
         (lambda: ContinuousFlowProposal(network(3), [0.0] * 6, [1.0] * 6), "layers.0.weight must have 6 col"),
         (lambda: ContinuousFlowProposal(network(3), [0.0] * 3, [0.0] * 3), "a scale is 0.0+, expected a pos"),

@@ -146,6 +146,7 @@ def test_what_is_not_finite_is_dropped_and_counted(vectorPath, monkeypatch):
         ({"steps": 2.5}, "steps must be an integer of at least 1, got 2.5"),
         ({"method": "euler"}, 'expected one of the methods "euler-maruyama", "ancestral", .*, got "euler"'),
         ({"method": "ddim", "eta": 2.0}, "expected eta between 0 and 1"),
+        ({"method": "stochastic-heun", "churn": -1.0}, "expected a churn of 0 at least"),
         ({"ending": "noisy"}, "expected the ending 'clean' or 'upstream-lowest-level'"),
         ({"threads": 0}, "threads must be an integer"),
     ],
@@ -153,6 +154,15 @@ def test_what_is_not_finite_is_dropped_and_counted(vectorPath, monkeypatch):
 def test_refuses_bad_arguments(vectorPath, arguments, text):
     with pytest.raises(openmm.OpenMMException, match=text):
         DiffusionSampler(vectorPath, **arguments)
+
+
+def test_stochastic_heun_without_churn_is_heun(vectorPath):
+    still = DiffusionSampler(vectorPath, 12, method="stochastic-heun", churn=0.0)
+    renewed = DiffusionSampler(vectorPath, 12, method="stochastic-heun")
+    one = DiffusionSampler(vectorPath, 12, method="heun").sample(20, seed=1).positions
+    assert (still.method, still.numEvaluations) == ("stochastic-heun", 21)
+    np.testing.assert_allclose(still.sample(20, seed=1).positions, one, atol=1e-5)
+    assert np.abs(renewed.sample(20, seed=1).positions - one).max() > 1e-3
 
 
 def test_refuses_bad_numbers_of_samples(vectorPath):

@@ -41,8 +41,8 @@ class ContinuousFlowProposal(FlowProposal):
         weights of a multilayer perceptron with inputs [u, time features]: "layers.0.weight" [H, d + F],
         "layers.0.bias" [H], and so on; the last layer has d rows. F = 1 + 2 K time features are t,
         cos(pi t), sin(pi t), ..., cos(K pi t), sin(K pi t). A circular coordinate u has in place of its
-        column those of cos(u), sin(u), cos(2 u), ..., sin(angleFrequencies u). Or those of an equivariant graph network,
-        docs/model-format.md, of which one is "node_features" [N, any]
+        column those of cos(u), sin(u), cos(2 u), ..., sin(angleFrequencies u). Or those of an equivariant
+        graph network, docs/model-format.md, of which one is "node_features" [N, any]
     location, scale : array or Quantity, shape [d]
         in nm; d is 3N, or 3N - 3 if centred. Of a "vector", any d numbers without units
     frame : {"absolute", "centred", "vector"}
