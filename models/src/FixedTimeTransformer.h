@@ -25,10 +25,11 @@ public:
     void multiplyJacobian(const double* z, const double* direction, double* product,
                           double* workspace) const override;
 
+    /** evaluate() with numbers T, double or Dual; workspace for as many of these. */
+    template <class T>
+    void run(const T* z, T* output, T* gradient, T* workspace) const;
+
 private:
-    /** run(), compiled for the vector units at hand. */
-    friend void runWithTangents(const FixedTimeTransformer& transformer, const Dual* z, Dual* output,
-                                Dual* gradient, Dual* workspace);
     /** What the reverse pass needs of one layer; points into the workspace. Numbers T are double or Dual. */
     template <class T>
     struct Tape {
@@ -44,8 +45,6 @@ private:
     /** Lays the arrays out one after another. @return how many numbers they take */
     template <class T>
     std::size_t layOut(T* workspace, Tape<T>* tapes, Scratch<T>& scratch) const;
-    template <class T>
-    void run(const T* z, T* output, T* gradient, T* workspace) const;
     template <class T>
     void forwardLayer(int l, const T* z, const T* nodes, const Tape<T>& tape, T* y) const;
     template <class T>

@@ -5,6 +5,17 @@
 
 namespace OpenMMScore {
 
+namespace {
+
+/** run(), compiled for the vector units at hand. */
+OPENMMSCORE_LANE_CLONES __attribute__((flatten)) void runWithTangents(const FixedTimeTransformer& transformer,
+                                                                      const Dual* z, Dual* output,
+                                                                      Dual* gradient, Dual* workspace) {
+    transformer.run(z, output, gradient, workspace);
+}
+
+} // namespace
+
 // Workspaces are made of doubles, and a Dual is 17 of them.
 static_assert(sizeof(Dual) == sizeof(double) * (Dual::lanes + 1) && alignof(Dual) == alignof(double));
 
@@ -16,12 +27,6 @@ struct FixedTimeTransformer::Duals {
         : z(reinterpret_cast<Dual*>(memory)), output(z + width), gradient(output + width),
           workspace(gradient + width) {}
 };
-
-OPENMMSCORE_LANE_CLONES __attribute__((flatten)) void runWithTangents(const FixedTimeTransformer& transformer,
-                                                                      const Dual* z, Dual* output,
-                                                                      Dual* gradient, Dual* workspace) {
-    transformer.run(z, output, gradient, workspace);
-}
 
 std::size_t FixedTimeTransformer::getDivergenceWorkspaceSize() const {
     Scratch<Dual> scratch{};
