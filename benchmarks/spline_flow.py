@@ -4,6 +4,7 @@ import argparse
 import time
 
 import numpy as np
+import openmmscore
 from openmmscore.sampling import SplineFlowProposal
 
 
@@ -42,11 +43,20 @@ def main() -> None:
     parser.add_argument("--bins", type=int, default=8)
     parser.add_argument("--kind", choices=["coupling", "autoregressive"], default="coupling")
     parser.add_argument("--network", choices=["mlp", "transformer"], default="mlp")
+    parser.add_argument("--file", help="a proposal to time instead")
     parser.add_argument("--samples", type=int, default=10000)
     options = parser.parse_args()
-    flow = makeFlow(
-        options.dimension, options.layers, options.hidden, options.bins, options.kind, options.network
-    )
+    if options.file:
+        flow = openmmscore.loadProposal(options.file)
+    else:
+        flow = makeFlow(
+            options.dimension,
+            options.layers,
+            options.hidden,
+            options.bins,
+            options.kind,
+            options.network,
+        )
     n = options.samples
     start = time.process_time()
     y, _ = flow.sample(n)

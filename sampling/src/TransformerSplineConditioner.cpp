@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "TokenProducts.h"
+#include "TokenAttention.h"
 
 namespace OpenMMScore {
 
@@ -33,8 +33,7 @@ TransformerSplineConditioner::TransformerSplineConditioner(const Description& de
                                                            const SplineFlow::Tensors& tensors)
     : SplineConditioner(description, l),
       autoregressive(description.layers[l].type == Description::Layer::Type::Autoregressive),
-      width(inputs.empty() ? 0 : description.layers[l].hidden[0]), heads(description.layers[l].heads),
-      headSize(width / heads) {
+      width(inputs.empty() ? 0 : description.layers[l].hidden[0]), heads(description.layers[l].heads) {
     const Description::Layer& layer = description.layers[l];
     const std::string prefix = "layers." + std::to_string(l) + ".";
     const auto find = [&](const std::string& name) { return tensors.at(prefix + name); };
@@ -56,7 +55,7 @@ TransformerSplineConditioner::TransformerSplineConditioner(const Description& de
             };
             std::vector<double> attention = tensor("attention.weight"), bias = tensor("attention.bias");
             foldNorm(tensor("attention_norm.weight"), tensor("attention_norm.bias"), attention, bias);
-            const double scale = 1 / std::sqrt(static_cast<double>(headSize));
+            const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
             for (int i = 0; i < width * width; i++)
                 attention[static_cast<std::size_t>(i)] *= scale;
             for (int i = 0; i < width; i++)
@@ -110,13 +109,13 @@ void TransformerSplineConditioner::reserve(std::size_t rows, Workspace& w) const
     grow(w.values[LastFactor], rows * outputs.size(), 1);
     grow(w.values[Active], rows, innerWidth);
     grow(w.values[Added], rows, streamWidth);
-    grow(w.values[Weights], 1, numTokens + 1);
+    grow(w.values[Weights], paddedWeights(numTokens), 1);
     for (std::size_t b = 0; b < blocks.size(); b++) {
         for (Kept what : {FirstNorm, SecondNorm})
             grow(kept(w, b, what), all, streamWidth);
         for (Kept what : {FirstFactor, SecondFactor})
             grow(kept(w, b, what), all, 1);
-        grow(kept(w, b, Attention), all, attentionWidth);
+        grow(kept(w, b, Attention), rows * rowStep(), 1);
         grow(kept(w, b, Before), all, innerWidth);
     }
 }
@@ -135,63 +134,26 @@ void TransformerSplineConditioner::begin(int first, int end, int rows, const dou
                 writeInput(inputs[index], v + static_cast<std::size_t>(r) * dimension, number);
             const double* direction = &features[firstNumber[index] * static_cast<std::size_t>(width)];
             for (; number != behind; number++, direction += width)
-                addScaled(width, *number, direction, x);
+                addScaledToken(width, *number, direction, x);
         }
     }
 }
 
 void TransformerSplineConditioner::normalize(int rows, const double* x, double* y, double* factor) const {
-    for (int r = 0; r < rows; r++, x += streamWidth, y += streamWidth) {
-        const double mean = sumOf(width, x) / width;
-        for (int i = 0; i < width; i++)
-            y[i] = x[i] - mean;
-        factor[r] = 1 / std::sqrt(dotProduct(width, y, y) / width + Description::layerNormEpsilon);
-        for (int i = 0; i < width; i++)
-            y[i] *= factor[r];
-    }
-}
-
-int TransformerSplineConditioner::computeWeights(int token, int rows, int head, const double* qkv,
-                                                 double* weights) const {
-    const std::size_t stride = at(1, rows, attentionWidth);
-    const double* query = qkv + static_cast<std::size_t>(token) * stride + head * headSize;
-    const double* key = qkv + width + head * headSize;
-    const int visible = countVisible(token);
-    int count = 0;
-    for (; count < visible; count++, key += stride)
-        weights[count] = dotProduct(headSize, query, key);
-    if (isQuery(token))
-        weights[count++] = dotProduct(headSize, query, query + width);
-    const double largest = *std::max_element(weights, weights + count);
-    double sum = 0;
-    for (int j = 0; j < count; j++)
-        sum += weights[j] = std::exp(weights[j] - largest);
-    for (int j = 0; j < count; j++)
-        weights[j] /= sum;
-    return count;
+    for (int r = 0; r < rows; r++, x += streamWidth, y += streamWidth)
+        factor[r] = normalizeToken(width, Description::layerNormEpsilon, x, y);
 }
 
 void TransformerSplineConditioner::attend(int first, int end, int rows, std::size_t b, Workspace& w) const {
-    const std::size_t stride = at(1, rows, attentionWidth);
-    double* weights = w.values[Weights].data();
+    const TokenAttention shape{width, heads, static_cast<std::size_t>(attentionWidth)};
     // Row by row: what all tokens of one row attend to stays in the cache.
     for (int r = 0; r < rows; r++) {
-        const double* qkv = &kept(w, b, Attention)[static_cast<std::size_t>(r * attentionWidth)];
-        for (int token = first; token < end; token++) {
-            double* result = &w.values[Attended][at(token, rows, streamWidth)] + r * streamWidth;
-            for (int head = 0; goesOn(token, b) && head < heads; head++, result += headSize) {
-                const int count = computeWeights(token, rows, head, qkv, weights);
-                const int visible = countVisible(token);
-                const double* value = qkv + 2 * width + head * headSize;
-                std::fill_n(result, headSize, 0.0);
-                for (int j = 0; j < visible; j++, value += stride)
-                    addScaled(headSize, weights[j], value, result);
-                if (count > visible)
-                    addScaled(headSize, weights[visible],
-                              qkv + static_cast<std::size_t>(token) * stride + 2 * width + head * headSize,
-                              result);
-            }
-        }
+        const double* qkv = &kept(w, b, Attention)[inRow(r, 0)];
+        for (int token = first; token < end; token++)
+            if (goesOn(token, b))
+                attendTokens(shape, {token, countVisible(token), isQuery(token)}, qkv,
+                             w.values[Weights].data(),
+                             &w.values[Attended][at(token, rows, streamWidth) + at(1, r, streamWidth)]);
     }
 }
 
@@ -220,7 +182,7 @@ void TransformerSplineConditioner::run(int first, int end, int rows, Workspace& 
             normalize(rows, &w.values[Stream][at(token, rows, streamWidth)], norm,
                       &kept(w, b, FirstFactor)[at(token, rows, 1)]);
             multiplyBlock(rows, norm, streamWidth, blocks[b].attention.forward,
-                          &kept(w, b, Attention)[at(token, rows, attentionWidth)], attentionWidth);
+                          &kept(w, b, Attention)[inRow(0, token)], static_cast<std::ptrdiff_t>(rowStep()));
         }
         attend(first, end, rows, b, w);
         for (int token = first; token < end; token++)

@@ -44,12 +44,12 @@ private:
         /** Of one token: activations, and what is added to the stream. */
         Active,
         Added,
-        /** The weights of attention of one row, head and token. */
+        /** Of attention of one row, head and token. */
         Weights,
         numShared
     };
-    /** Of a workspace's values, for each block: norms and their factors, [query, key, value], and what the
-     * activation gets. */
+    /** Of a workspace's values, for each block: norms and their factors, [query | key | value], of which the
+     * tokens of a row lie together, and what the activation gets. */
     enum Kept { FirstNorm, FirstFactor, Attention, SecondNorm, SecondFactor, Before, numKept };
     /** Of a workspace's gradients: by the stream, by what attention gives, by query, key and value, and of
      * one token by an inner width and by a norm. */
@@ -57,6 +57,16 @@ private:
 
     static std::vector<double>& kept(Workspace& workspace, std::size_t block, Kept what) {
         return workspace.values[numShared + block * numKept + what];
+    }
+    /** @return how far apart rows are where tokens of a row lie together, an odd number of cache lines */
+    std::size_t rowStep() const {
+        return (static_cast<std::size_t>((countTokens() + countQueries()) * attentionWidth) &
+                ~std::size_t(15)) +
+               24;
+    }
+    /** @return where a token's query, key and value lie */
+    std::size_t inRow(int row, int token) const {
+        return static_cast<std::size_t>(row) * rowStep() + static_cast<std::size_t>(token * attentionWidth);
     }
     /** @return where a token's rows begin, in an array of this width */
     static std::size_t at(int token, int rows, int width) {
@@ -77,22 +87,18 @@ private:
     void run(int first, int end, int rows, Workspace& workspace) const;
     void attend(int first, int end, int rows, std::size_t block, Workspace& workspace) const;
     void feedForward(int token, int rows, std::size_t block, Workspace& workspace) const;
-    /** The weights of one token's head of one row; qkv is that row's of token 0. @return how many */
-    int computeWeights(int token, int rows, int head, const double* qkv, double* weights) const;
     /** y = (x - mean)/deviation of each row, and 1/deviation */
     void normalize(int rows, const double* x, double* y, double* factor) const;
 
     /** From the gradients by what a block gives to those by what it gets. */
     void differentiateBlock(int rows, std::size_t block, Workspace& workspace) const;
     void differentiateFeedForward(int token, int rows, std::size_t block, Workspace& workspace) const;
-    void differentiateAttention(int token, int rows, int row, int head, std::size_t block,
-                                Workspace& workspace) const;
     /** Add to the gradient by a row of x what that by its norm says. */
     void addNormGradient(int rows, const double* norm, const double* factor, const double* byNorm,
                          double* byX) const;
 
     bool autoregressive;
-    int width, heads, headSize;
+    int width, heads;
     /** Padded: the stream's, that of [query, key, value], and that of feed forward. */
     int streamWidth = 0, attentionWidth = 0, innerWidth = 0;
     /** How many tokens every token sees. */

@@ -2,18 +2,15 @@
 
 #include <algorithm>
 
-#include "TokenProducts.h"
+#include "TokenAttention.h"
 #include "TransformerSplineConditioner.h"
 
 namespace OpenMMScore {
 
 void TransformerSplineConditioner::addNormGradient(int rows, const double* norm, const double* factor,
                                                    const double* byNorm, double* byX) const {
-    for (int r = 0; r < rows; r++, norm += streamWidth, byNorm += streamWidth, byX += streamWidth) {
-        const double mean = sumOf(width, byNorm) / width, along = dotProduct(width, byNorm, norm) / width;
-        for (int i = 0; i < width; i++)
-            byX[i] += factor[r] * (byNorm[i] - mean - along * norm[i]);
-    }
+    for (int r = 0; r < rows; r++, norm += streamWidth, byNorm += streamWidth, byX += streamWidth)
+        differentiateNorm(width, norm, factor[r], byNorm, byX);
 }
 
 void TransformerSplineConditioner::differentiateFeedForward(int token, int rows, std::size_t b,
@@ -30,48 +27,25 @@ void TransformerSplineConditioner::differentiateFeedForward(int token, int rows,
                   &w.gradients[ByAttended][at(token, rows, streamWidth)], streamWidth);
 }
 
-void TransformerSplineConditioner::differentiateAttention(int token, int rows, int row, int head,
-                                                          std::size_t b, Workspace& w) const {
-    const std::size_t stride = at(1, rows, attentionWidth);
-    const auto begin = static_cast<std::size_t>(row * attentionWidth);
-    const std::size_t own = static_cast<std::size_t>(token) * stride;
-    const int part = head * headSize;
-    const double* qkv = &kept(w, b, Attention)[begin];
-    double* byQkv = &w.gradients[ByAttention][begin];
-    double *weights = w.values[Weights].data(), *byWeights = w.gradients[ByWeights].data();
-    const double* byResult =
-        &w.gradients[ByAttended][at(token, rows, streamWidth)] + row * streamWidth + part;
-    const int count = computeWeights(token, rows, head, qkv, weights), visible = countVisible(token);
-    const auto where = [&](int j) { return j < visible ? static_cast<std::size_t>(j) * stride : own; };
-    double mean = 0;
-    for (int j = 0; j < count; j++) {
-        const std::size_t value = where(j) + static_cast<std::size_t>(2 * width + part);
-        byWeights[j] = dotProduct(headSize, byResult, qkv + value);
-        mean += weights[j] * byWeights[j];
-        addScaled(headSize, weights[j], byResult, byQkv + value);
-    }
-    for (int j = 0; j < count; j++) {
-        const double byScore = weights[j] * (byWeights[j] - mean);
-        const std::size_t key = where(j) + static_cast<std::size_t>(width + part);
-        addScaled(headSize, byScore, qkv + key, byQkv + own + part);
-        addScaled(headSize, byScore, qkv + own + part, byQkv + key);
-    }
-}
-
 void TransformerSplineConditioner::differentiateBlock(int rows, std::size_t b, Workspace& w) const {
     const int numTokens = countTokens() + countQueries();
     for (int token = 0; token < numTokens; token++)
         if (goesOn(token, b))
             differentiateFeedForward(token, rows, b, w);
-    w.gradients[ByAttention].assign(at(numTokens, rows, attentionWidth), 0.0);
+    w.gradients[ByAttention].assign(static_cast<std::size_t>(rows) * rowStep(), 0.0);
+    const TokenAttention shape{width, heads, static_cast<std::size_t>(attentionWidth)};
     for (int r = 0; r < rows; r++)
         for (int token = 0; token < numTokens; token++)
-            for (int head = 0; goesOn(token, b) && head < heads; head++)
-                differentiateAttention(token, rows, r, head, b, w);
+            if (goesOn(token, b))
+                differentiateAttention(
+                    shape, {token, countVisible(token), isQuery(token)}, &kept(w, b, Attention)[inRow(r, 0)],
+                    &w.gradients[ByAttended][at(token, rows, streamWidth) + at(1, r, streamWidth)],
+                    w.values[Weights].data(), w.gradients[ByWeights].data(),
+                    &w.gradients[ByAttention][inRow(r, 0)]);
     double* byNorm = w.gradients[ByNorm].data();
     for (int token = 0; token < numTokens; token++) {
-        multiplyBlock(rows, &w.gradients[ByAttention][at(token, rows, attentionWidth)], attentionWidth,
-                      blocks[b].attention.back, byNorm, streamWidth);
+        multiplyBlock(rows, &w.gradients[ByAttention][inRow(0, token)],
+                      static_cast<std::ptrdiff_t>(rowStep()), blocks[b].attention.back, byNorm, streamWidth);
         addNormGradient(rows, &kept(w, b, FirstNorm)[at(token, rows, streamWidth)],
                         &kept(w, b, FirstFactor)[at(token, rows, 1)], byNorm,
                         &w.gradients[ByStream][at(token, rows, streamWidth)]);
@@ -87,7 +61,7 @@ void TransformerSplineConditioner::addGradient(int rows, Workspace& w, double* b
     grow(w.gradients[ByAttended], all, streamWidth);
     grow(w.gradients[ByInner], static_cast<std::size_t>(rows), innerWidth);
     grow(w.gradients[ByNorm], static_cast<std::size_t>(rows), streamWidth);
-    grow(w.gradients[ByWeights], 1, numTokens + 1);
+    grow(w.gradients[ByWeights], paddedWeights(numTokens), 1);
     const double* byNumbers = w.byNumbers.data();
     for (int p = 0; p < countQueries(); p++) {
         const Map& output = outputs[static_cast<std::size_t>(p)];
@@ -105,8 +79,8 @@ void TransformerSplineConditioner::addGradient(int rows, Workspace& w, double* b
         for (int r = 0; r < rows; r++, byX += streamWidth) {
             const double* number = &w.input[static_cast<std::size_t>(r * numInputs) + firstNumber[t]];
             const double* direction = &features[firstNumber[t] * static_cast<std::size_t>(width)];
-            const double byNumber[] = {dotProduct(width, byX, direction),
-                                       inputs[t].angle ? dotProduct(width, byX, direction + width) : 0.0};
+            const double byNumber[] = {tokenProduct(width, byX, direction),
+                                       inputs[t].angle ? tokenProduct(width, byX, direction + width) : 0.0};
             const double* next = byNumber;
             addInputGradient(inputs[t], number, next, byV + static_cast<std::size_t>(r) * dimension);
         }

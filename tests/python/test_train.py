@@ -203,13 +203,16 @@ validation_interval = 3
 """
 
 
-@pytest.mark.parametrize("name", ["spline_flow_2d", "continuous_flow_2d"])
-def test_examples_of_flows_learn(tmp_path, name):
+@pytest.mark.parametrize(
+    "name, steps",
+    [("spline_flow_2d", 200), ("spline_flow_2d_transformer", 16), ("continuous_flow_2d", 200)],
+)
+def test_examples_of_flows_learn(tmp_path, name, steps):
     config = Path(__file__).parents[2] / "examples" / "train" / f"{name}.toml"
-    text = config.read_text().replace("validation_interval = ", "validation_interval = 50\n# ")
+    text = config.read_text().replace("validation_interval = ", f"validation_interval = {steps // 4}\n# ")
     text = text.replace("../data", str(config.parent.parent / "data"))
     (tmp_path / "run.toml").write_text(text)
-    result = train(tmp_path, "--steps", "200", "--output", str(tmp_path / "out"))
+    result = train(tmp_path, "--steps", str(steps), "--output", str(tmp_path / "out"))
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
     losses = [line["validation_loss"] for line in lines if "validation_loss" in line]

@@ -104,7 +104,7 @@ TEST_F(ProposalTraining, KindsOfLayersAndBasesAllLearn) {
         if (proposal.starts_with("residual"))
             text = withoutHidden(text);
         TrainingConfig run = config(text);
-        run.stages[0].steps = 60;
+        run.stages[0].steps = proposal.starts_with("conditioner") ? 20 : 60;
         EXPECT_TRUE(train(run, Trainer::Start::Overwrite)) << proposal;
         EXPECT_LT(validation().back(), validation().front()) << proposal;
         EXPECT_NEAR(validation().back(), meanLoss(*load(), twoClouds(3000), 300), 1e-5) << proposal;
@@ -282,7 +282,7 @@ TEST_F(ProposalTraining, StartsFromAnotherFlow) {
 TEST_F(ProposalTraining, ATransformerStartsFromATransformer) {
     const std::string network = "conditioner = \"transformer\"\nheads = 2\n";
     TrainingConfig run = config(flowRun("vector", network, "", "", last), "first");
-    run.stages[0].steps = 150;
+    run.stages[0].steps = 40;
     train(run);
     EXPECT_LT(validation("first").back(), validation("first").front() - 0.2);
     const std::string start = "start_from = \"first/proposal.safetensors\"\n";

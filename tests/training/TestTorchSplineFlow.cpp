@@ -117,7 +117,7 @@ TEST_P(TorchSplineFlowTest, GradientsAreThoseOfFiniteDifferences) {
     at::Tensor& parameters = flow->getFlatParameters();
     double* values = parameters.data_ptr<double>();
     // Of transformers, which are slower and have more, some.
-    for (std::int64_t k = 0; k < parameters.numel(); k += GetParam() ? 7 : 1) {
+    for (std::int64_t k = 0; k < parameters.numel(); k += GetParam() ? 23 : 1) {
         if (flow->getMask()[k].item<double>() == 0.0) {
             EXPECT_EQ(values[k], 0.0);
             continue;

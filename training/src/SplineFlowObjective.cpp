@@ -14,6 +14,8 @@ namespace {
 
 /** Enough columns for a full-speed matrix product, few enough for the cache; measured on AVX-512. */
 constexpr std::int64_t samplesPerPart = 128;
+/** Of transformers: in small parts calls of LibTorch would cost more than what they compute. */
+constexpr std::int64_t tokensPerPart = 2048, mostSamplesPerPart = 512;
 
 std::vector<int> permutation(int count, std::uint64_t seed, std::uint64_t index) {
     CounterRandom random(seed, CounterRandom::Stream::Initialization, index, 1);
@@ -78,7 +80,12 @@ void SplineFlowObjective::initialize() {
 }
 
 std::int64_t SplineFlowObjective::partSize(std::int64_t batchSize) const {
-    return std::clamp<std::int64_t>(samplesPerPart, 1, batchSize);
+    using Network = SplineFlowDescription::Network;
+    const bool transformer = config.proposal.layer.network == Network::Transformer;
+    const std::int64_t samples =
+        transformer ? std::clamp(tokensPerPart / frames.getDimension(), samplesPerPart, mostSamplesPerPart)
+                    : samplesPerPart;
+    return std::clamp<std::int64_t>(samples, 1, batchSize);
 }
 
 void SplineFlowObjective::drawBatch(std::int64_t step, BatchPart share) {
