@@ -80,10 +80,11 @@ OPENMMSCORE_LANE_INLINE void computeWeights(const TokenAttention& shape, const T
     softmax(view.count(), weights);
 }
 
-} // namespace
+// What is compiled for each generation of vector units stays in this file: such names would be seen outside
+// of the library, and another could take them.
 
-OPENMMSCORE_LANE_CLONES void attendTokens(const TokenAttention& shape, const TokenView& view,
-                                          const double* qkv, double* weights, double* result) {
+OPENMMSCORE_LANE_CLONES void attendHere(const TokenAttention& shape, const TokenView& view, const double* qkv,
+                                        double* weights, double* result) {
     const int size = shape.width / shape.heads;
     std::fill_n(result, shape.width, 0.0);
     for (int part = 0; part < shape.width; part += size) {
@@ -95,9 +96,9 @@ OPENMMSCORE_LANE_CLONES void attendTokens(const TokenAttention& shape, const Tok
     }
 }
 
-OPENMMSCORE_LANE_CLONES void differentiateAttention(const TokenAttention& shape, const TokenView& view,
-                                                    const double* qkv, const double* byResult,
-                                                    double* weights, double* byWeights, double* byQkv) {
+OPENMMSCORE_LANE_CLONES void differentiateAttentionHere(const TokenAttention& shape, const TokenView& view,
+                                                        const double* qkv, const double* byResult,
+                                                        double* weights, double* byWeights, double* byQkv) {
     const int size = shape.width / shape.heads;
     for (int part = 0; part < shape.width; part += size) {
         const std::size_t query = std::size_t(view.token) * shape.step + std::size_t(part);
@@ -119,7 +120,7 @@ OPENMMSCORE_LANE_CLONES void differentiateAttention(const TokenAttention& shape,
     }
 }
 
-OPENMMSCORE_LANE_CLONES double normalizeToken(int width, double epsilon, const double* x, double* y) {
+OPENMMSCORE_LANE_CLONES double normalizeHere(int width, double epsilon, const double* x, double* y) {
     const double mean = sum(width, x) / width;
     for (int i = 0; i < width; i++)
         y[i] = x[i] - mean;
@@ -129,19 +130,47 @@ OPENMMSCORE_LANE_CLONES double normalizeToken(int width, double epsilon, const d
     return factor;
 }
 
-OPENMMSCORE_LANE_CLONES void differentiateNorm(int width, const double* y, double factor, const double* byY,
-                                               double* byX) {
+OPENMMSCORE_LANE_CLONES void differentiateNormHere(int width, const double* y, double factor,
+                                                   const double* byY, double* byX) {
     const double mean = sum(width, byY) / width, along = product(width, byY, y) / width;
     for (int i = 0; i < width; i++)
         byX[i] += factor * (byY[i] - mean - along * y[i]);
 }
 
-OPENMMSCORE_LANE_CLONES double tokenProduct(int width, const double* a, const double* b) {
+OPENMMSCORE_LANE_CLONES double productHere(int width, const double* a, const double* b) {
     return product(width, a, b);
 }
 
-OPENMMSCORE_LANE_CLONES void addScaledToken(int width, double factor, const double* x, double* y) {
+OPENMMSCORE_LANE_CLONES void addScaledHere(int width, double factor, const double* x, double* y) {
     addScaled(width, factor, x, y);
+}
+
+} // namespace
+
+void attendTokens(const TokenAttention& shape, const TokenView& view, const double* qkv, double* weights,
+                  double* result) {
+    attendHere(shape, view, qkv, weights, result);
+}
+
+void differentiateAttention(const TokenAttention& shape, const TokenView& view, const double* qkv,
+                            const double* byResult, double* weights, double* byWeights, double* byQkv) {
+    differentiateAttentionHere(shape, view, qkv, byResult, weights, byWeights, byQkv);
+}
+
+double normalizeToken(int width, double epsilon, const double* x, double* y) {
+    return normalizeHere(width, epsilon, x, y);
+}
+
+void differentiateNorm(int width, const double* y, double factor, const double* byY, double* byX) {
+    differentiateNormHere(width, y, factor, byY, byX);
+}
+
+double tokenProduct(int width, const double* a, const double* b) {
+    return productHere(width, a, b);
+}
+
+void addScaledToken(int width, double factor, const double* x, double* y) {
+    addScaledHere(width, factor, x, y);
 }
 
 } // namespace OpenMMScore
