@@ -37,6 +37,7 @@ def main() -> None:
     right.set_yscale("log")
     for axes in (left, right):
         axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=6)
         if axes.has_data():
             axes.legend(fontsize=7)
     figure.savefig(options.output, dpi=120)
