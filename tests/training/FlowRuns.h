@@ -31,6 +31,18 @@ inline std::string flowRun(const std::string& kind, const std::string& proposal 
            "log_interval = 2\n";
 }
 
+/** The same runs of a continuous flow; the sizes of its network are among the keys of [proposal]. */
+inline std::string matchingRun(const std::string& kind, const std::string& proposal = "hidden = [16, 16]\n",
+                               const std::string& training = "", const std::string& data = "",
+                               const std::string& root = "") {
+    std::string run = flowRun(kind, "", training, root, data);
+    const std::string splines = "family = \"spline-flow\"\nlayers = 4\nbins = 4\nhidden = [12, 12]\n";
+    const bool sized = proposal.find("hidden") != std::string::npos;
+    return run.replace(run.find(splines), splines.size(),
+                       "family = \"continuous-flow\"\n" + std::string(sized ? "" : "hidden = [16, 16]\n") +
+                           proposal);
+}
+
 /** Two clouds, [frames, 2]. */
 inline std::vector<float> twoClouds(int frames) {
     CounterRandom random(1, CounterRandom::Stream::Sample, 0);

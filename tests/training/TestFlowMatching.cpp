@@ -1,25 +1,11 @@
 #include <cmath>
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include "FlowRuns.h"
-#include "openmmscore/sampling/ContinuousFlowProposal.h"
-#include "openmmscore/torch/TorchVelocity.h"
 
 namespace OpenMMScore::testing {
 namespace {
-
-/** The same runs of a continuous flow. */
-std::string matchingRun(const std::string& kind, const std::string& proposal = "",
-                        const std::string& training = "", const std::string& data = "") {
-    std::string run = flowRun(kind, "", training, "", data);
-    const std::string splines = "family = \"spline-flow\"\nlayers = 4\nbins = 4\nhidden = [12, 12]\n";
-    return run.replace(run.find(splines), splines.size(),
-                       "family = \"continuous-flow\"\nhidden = [16, 16]\n" + proposal);
-}
 
 using FlowMatching = ProposalTraining;
 
@@ -92,51 +78,6 @@ TEST_F(FlowMatching, StartsFromAnotherFlowAndRefusesWhatCannotBe) {
     EXPECT_NE(problem(matchingRun("vector", "time_frequencies = 65\n")).find("timeFrequencies is 65"),
               std::string::npos);
     EXPECT_NE(problem(matchingRun("vector", "bins = 3\n")).find("proposal.bins (line"), std::string::npos);
-}
-
-TEST(TorchVelocity, GradientsAreThoseOfFiniteDifferences) {
-    using Activation = ContinuousFlowDescription::Activation;
-    for (const Activation activation : {Activation::Swish, Activation::Tanh}) {
-        ContinuousFlowDescription flow;
-        flow.count = 3;
-        flow.frame = Proposal::Frame::Vector;
-        flow.mlp = {{5, 4}, activation};
-        flow.timeFrequencies = 2;
-        TorchVelocity network(flow, at::kDouble);
-        network.initialize(2);
-        CounterRandom random(1, CounterRandom::Stream::Sample, 0);
-        const auto draw = [&](at::Tensor tensor) {
-            for (std::int64_t i = 0; i < tensor.numel(); i++)
-                tensor.data_ptr<double>()[i] = random.normal();
-            return tensor;
-        };
-        draw(network.getFlatParameters());
-        const at::Tensor u = draw(at::empty({6, 3}, at::kDouble)),
-                         target = draw(at::empty({6, 3}, at::kDouble));
-        const at::Tensor t = draw(at::empty({6}, at::kDouble)).sigmoid();
-        at::Tensor gradient = at::zeros_like(network.getFlatParameters()), ignored = gradient.clone();
-        network.addGradient(u, t, target, 0.5, gradient);
-        for (std::int64_t k = 0; k < gradient.numel(); k++) {
-            double& value = network.getFlatParameters().data_ptr<double>()[k];
-            const double before = value, step = 1e-5;
-            value = before + step;
-            const double above = network.addGradient(u, t, target, 0.5, ignored);
-            value = before - step;
-            const double below = network.addGradient(u, t, target, 0.5, ignored);
-            value = before;
-            EXPECT_NEAR(gradient[k].item<double>(), (above - below) / (2.0 * step), 1e-7) << k;
-        }
-        // The inference has the same velocity.
-        const std::vector<double> ones(3, 1.0);
-        const ContinuousFlowProposal proposal(
-            {flow, network.exportTensors({0.0, 0.0, 0.0}, ones, network.getFlatParameters()), {}, {}});
-        std::vector<double> velocity(18), divergence(6);
-        proposal.computeVelocity(6, u.data_ptr<double>(), t.data_ptr<double>(), velocity.data(),
-                                 divergence.data());
-        const at::Tensor found = network.velocity(u, t);
-        for (int i = 0; i < 18; i++)
-            EXPECT_NEAR(velocity[i], found.data_ptr<double>()[i], 1e-12);
-    }
 }
 
 } // namespace

@@ -124,6 +124,70 @@ TEST_F(ProposalTraining, TheCutOfACircularCoordinateLiesWhereNobodyIs) {
     EXPECT_NEAR(validation().back(), meanLoss(*load(), angles, 200), 1e-5);
 }
 
+TEST_F(ProposalTraining, BoxedCoordinatesStayInTheirBox) {
+    // Piled up against the lower end, which some frames lie upon.
+    std::vector<float> frames;
+    CounterRandom random(6, CounterRandom::Stream::Sample, 0);
+    for (int f = 0; f < 2000; f++) {
+        frames.push_back(float(random.normal()));
+        frames.push_back(f % 50 == 0 ? 0.25f : float(0.25 + 1.5 * std::pow(random.uniform(), 3)));
+    }
+    folder.write("vector.npy", npyBytes({2000, 2}, frames));
+    const std::string box = "boxed = [{coordinate = 1, interval = [0.25, 1.75]}]\n";
+    for (const std::string precision : {"float32", "float64"}) {
+        TrainingConfig run =
+            config(flowRun("vector", box, "noise = 0.1\nprecision = \"" + precision + "\"\n", "", last));
+        run.stages[0].steps = 300;
+        run.output.validationInterval = 100;
+        EXPECT_TRUE(train(run, Trainer::Start::Overwrite));
+        const auto proposal = load();
+        EXPECT_NEAR(validation().back(), meanLoss(*proposal, frames, 200), 2e-5);
+        // That of a normal and a uniform distribution is 1.42 + log 1.5.
+        EXPECT_LT(validation().back(), 1.6);
+        double sum = 0.0;
+        std::vector<double> x, logDensity(200 * 300);
+        for (int i = 0; i < 200; i++)
+            for (int j = 0; j < 300; j++) {
+                x.push_back(-6.0 + 12.0 / 200 * (i + 0.5));
+                x.push_back(0.25 + 1.5 / 300 * (j + 0.5));
+            }
+        proposal->logDensity(200 * 300, x.data(), logDensity.data());
+        for (double value : logDensity)
+            sum += std::exp(value) * (12.0 / 200) * (1.5 / 300);
+        EXPECT_NEAR(sum, 1.0, 0.01);
+        const double outside[] = {0.0, 0.2499, 0.0, 1.7501, 0.0, 0.25, 0.0, 1.75};
+        double values[4];
+        proposal->logDensity(4, outside, values);
+        EXPECT_FALSE(std::isfinite(values[0]) || std::isfinite(values[1]));
+        EXPECT_TRUE(std::isfinite(values[2]) && std::isfinite(values[3]));
+        std::vector<double> drawn(2 * 4000), ignored(4000);
+        proposal->sample(1, 0, 4000, drawn.data(), ignored.data());
+        for (int i = 0; i < 4000; i++) {
+            EXPECT_GE(drawn[2 * i + 1], 0.25 - 1e-9);
+            EXPECT_LE(drawn[2 * i + 1], 1.75 + 1e-9);
+        }
+    }
+    const auto problem = [&](const std::string& keys) {
+        return messageOf([&] { train(config(flowRun("vector", keys)), Trainer::Start::Overwrite); });
+    };
+    const std::vector<std::pair<std::string, std::string>> cases = {
+        {"boxed = [{coordinate = 1, interval = [0.3, 1.75]}]\n",
+         "coordinate 1 of frame 0 is 0.250000, outside of its interval [0.300000, 1.750000]"},
+        {"boxed = [{coordinate = 2, interval = [0.0, 1.0]}]\n",
+         "boxed names coordinate 2, the frames have 2"},
+        {"boxed = [{coordinate = 1, interval = [1.0, 1.0]}]\n", "must be two increasing numbers"},
+        {"boxed = [{coordinate = 1, interval = [0.0, 2.0]}, {coordinate = 1, interval = [0.0, 3.0]}]\n",
+         "names coordinate 1 twice"},
+        {"circular = [1]\n" + box, "names coordinate 1, which is circular"},
+        {"boxed = [{coordinate = 1, interval = [0.0, 2.0], unit = 1}]\n", "unit (line"},
+        {"boxed = [1]\n", "proposal.boxed must be tables"},
+    };
+    for (const auto& [keys, expected] : cases)
+        EXPECT_NE(problem(keys).find(expected), std::string::npos) << problem(keys);
+    const std::string message = messageOf([&] { config(flowRun("internal", box, "", chainBonds)); });
+    EXPECT_NE(message.find("proposal.boxed is for plain numbers"), std::string::npos) << message;
+}
+
 TEST_F(ProposalTraining, NoiseIsForCoordinatesThatAreNotAngles) {
     const std::string text = flowRun("vector", "circular = [1]\n", "noise = 0.1\n", "", last);
     TrainingConfig run = config(text);

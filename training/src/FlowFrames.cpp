@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <string>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
@@ -92,8 +93,9 @@ FlowFrames::FlowFrames(const TrainingConfig& config, const at::TensorOptions& te
     for (int c : circular)
         isCircular[c] = true;
     findScales(y);
-    if (rotations)
-        shareScales();
+    findBoxes(y, config.proposal, path);
+    if (rotations || config.proposal.hasParticleNetwork())
+        shareScales(config.proposal.hasParticleNetwork());
     checkScales(path);
     keep(y);
     if (!cycles.empty())
@@ -195,15 +197,38 @@ void FlowFrames::findScale(const at::Tensor& y, int c) {
 }
 
 /** Make scales the same in all directions: what is turned at random has no preferred one, and no mean. */
-void FlowFrames::shareScales() {
-    for (int c = 0; c < dimension; c += 3) {
+void FlowFrames::shareScales(bool all) {
+    const int step = all ? dimension : 3;
+    for (int c = 0; c < dimension; c += step) {
         double square = 0.0;
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < step; k++)
             square += location[c + k] * location[c + k] + scale[c + k] * scale[c + k];
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < step; k++) {
             location[c + k] = 0.0;
-            scale[c + k] = std::sqrt(square / 3.0);
+            scale[c + k] = std::sqrt(square / step);
         }
+    }
+}
+
+void FlowFrames::findBoxes(const at::Tensor& y, const ProposalConfig& proposal, const std::string& path) {
+    isBoxed.assign(dimension, false);
+    bound = proposal.flow.bound;
+    for (const auto& [coordinate, lower, upper] : proposal.boxed) {
+        const std::string name = "coordinate " + std::to_string(coordinate);
+        if (coordinate >= dimension)
+            throw Error(path + ": proposal.boxed names " + name + ", the frames have " +
+                        std::to_string(dimension) + " (counted from 0)");
+        for (std::int64_t f = 0; f < y.size(0); f++) {
+            const double value = y.data_ptr<double>()[f * dimension + coordinate];
+            if (value < lower || value > upper)
+                throw Error(path + ": " + name + " of frame " + std::to_string(f) + " is " +
+                            std::to_string(value) + ", outside of its interval [" + std::to_string(lower) +
+                            ", " + std::to_string(upper) + "] (see proposal.boxed)");
+        }
+        isBoxed[coordinate] = true;
+        location[coordinate] = 0.5 * (lower + upper);
+        // Wider by some roundings, so that the interval's ends lie inside.
+        scale[coordinate] = 0.5 * (upper - lower) / bound * (1.0 + 1e-15);
     }
 }
 
@@ -219,6 +244,8 @@ void FlowFrames::standardize(double* y) const {
         y[c] = (y[c] - location[c]) / scale[c];
         if (isCircular[c])
             y[c] = wrap(y[c]);
+        if (isBoxed[c])
+            y[c] = std::clamp(y[c], -bound, bound);
     }
 }
 
@@ -256,7 +283,7 @@ void FlowFrames::vary(std::int64_t place, CounterRandom& random, double* v) cons
     if (rotations)
         rotate(v, dimension / 3, random);
     for (int c = 0; noise > 0.0 && c < dimension; c++)
-        if (!isCircular[c])
+        if (!isCircular[c] && !isBoxed[c])
             v[c] += noise * random.normal();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -22,8 +23,9 @@ namespace OpenMMScore {
  *     v = (y - location) / scale      circular coordinates: v = wrap(y - location), scale 1
  *
  * with the mean and standard deviation of the training frames. The location of a circular coordinate is such
- * that the cut, half a turn away from it, lies where fewest frames are. Positions that are turned at random
- * have the location zero and one scale for each three coordinates.
+ * that the cut, half a turn away from it, lies where fewest frames are; of a boxed one location and scale are
+ * such that its interval becomes that of the splines. Positions that are turned at random have the location
+ * zero and one scale for each three coordinates, or one for all where a network of particles sees them.
  *
  * Where particles are renamed in cycles, frames are converted again each time they are used.
  *
@@ -62,7 +64,9 @@ private:
     void findScales(const at::Tensor& y);
     void findScale(const at::Tensor& y, int coordinate);
     void checkScales(const std::string& path) const;
-    void shareScales();
+    /** @param all  whether one scale is for all coordinates, not for each three */
+    void shareScales(bool all);
+    void findBoxes(const at::Tensor& y, const ProposalConfig& proposal, const std::string& path);
     void keep(const at::Tensor& y);
     void keepPositions(const TrainingFrames& source);
     /** Turn y into v. */
@@ -79,7 +83,9 @@ private:
     int dimension = 0, count = 0;
     std::vector<int> circular;
     /** shape [coordinates] */
-    std::vector<bool> isCircular;
+    std::vector<bool> isCircular, isBoxed;
+    /** The largest |v| of boxed coordinates. */
+    double bound = 0.0;
     std::vector<std::vector<std::int64_t>> cycles;
     std::vector<double> location, scale;
     std::optional<FlowCoordinates> internal;

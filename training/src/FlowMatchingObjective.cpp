@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <string>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include "BestRotation.h"
 #include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
@@ -21,13 +24,66 @@ using Stream = CounterRandom::Stream;
 
 /** Enough rows for a full-speed matrix product, few enough for the cache. */
 constexpr std::int64_t samplesPerPart = 256;
+/** The same for networks of particles, whose work is that of pairs. */
+constexpr std::int64_t pairsPerPart = 8192;
 
-ContinuousFlowDescription describe(const ProposalConfig& config, const FlowFrames& frames) {
-    ContinuousFlowDescription description = config.continuous;
+/** @return how many kinds of particles there are */
+int countKinds(const TrainingConfig& config, const FlowFrames& frames) {
+    const std::vector<std::int64_t>& kinds = config.proposal.kinds;
+    if (!kinds.empty() && static_cast<int>(kinds.size()) != frames.getCount())
+        throw Error(config.data.molecules[0].file + ": proposal.kinds is for " +
+                    std::to_string(kinds.size()) + " particles, the frames have " +
+                    std::to_string(frames.getCount()));
+    return kinds.empty() ? frames.getCount()
+                         : static_cast<int>(*std::max_element(kinds.begin(), kinds.end())) + 1;
+}
+
+ContinuousFlowDescription describe(const TrainingConfig& config, const FlowFrames& frames) {
+    const ProposalConfig& proposal = config.proposal;
+    ContinuousFlowDescription description = proposal.continuous;
     description.count = frames.getCount();
-    description.frame = config.coordinates == ProposalConfig::Coordinates::Vector ? Proposal::Frame::Vector
-                                                                                  : Proposal::Frame::Centred;
+    description.frame = proposal.coordinates == ProposalConfig::Coordinates::Vector
+                            ? Proposal::Frame::Vector
+                            : Proposal::Frame::Centred;
+    if (description.network == ContinuousFlowDescription::Network::Egnn)
+        description.egnn.nodeFeatures = countKinds(config, frames);
     return description;
+}
+
+/** @return [N, kinds], 1 where a particle is of a kind; empty for what is no EGNN */
+std::vector<double> nodeFeatures(const TrainingConfig& config, const FlowFrames& frames) {
+    if (config.proposal.continuous.network != ContinuousFlowDescription::Network::Egnn)
+        return {};
+    const auto count = static_cast<std::size_t>(frames.getCount());
+    const auto numKinds = static_cast<std::size_t>(countKinds(config, frames));
+    std::vector<double> features(count * numKinds, 0.0);
+    for (std::size_t i = 0; i < count; i++)
+        features[i * numKinds +
+                 (config.proposal.kinds.empty() ? i : static_cast<std::size_t>(config.proposal.kinds[i]))] =
+            1.0;
+    return features;
+}
+
+/** Write to each base sample in a block, [size, d], the frame that belongs to it. */
+void pairAsTheyAre(int size, int d, const double* u0, const double* u1, double* ends) {
+    const std::vector<int> partners = optimalPairing(u0, u1, size, d);
+    for (int i = 0; i < size; i++)
+        std::copy_n(u1 + static_cast<std::ptrdiff_t>(partners[i]) * d, d,
+                    ends + static_cast<std::ptrdiff_t>(i) * d);
+}
+
+/** The same where any frame may be turned. Coordinates are vectors of three, and turn like positions. */
+void pairAligned(int size, int d, const double* u0, const double* u1, double* ends) {
+    const auto row = [d](const double* all, int i) { return all + static_cast<std::ptrdiff_t>(i) * d; };
+    std::vector<double> costs;
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++)
+            costs.push_back(-bestRotation(d / 3, row(u0, i), row(u1, j)).overlap);
+    const std::vector<int> partners = optimalAssignment(costs, size);
+    for (int i = 0; i < size; i++) {
+        const double* frame = row(u1, partners[i]);
+        bestRotation(d / 3, row(u0, i), frame).apply(d / 3, frame, ends + static_cast<std::ptrdiff_t>(i) * d);
+    }
 }
 
 } // namespace
@@ -41,25 +97,31 @@ FlowMatchingObjective::Paths FlowMatchingObjective::Paths::slice(std::int64_t fi
 FlowMatchingObjective::FlowMatchingObjective(const TrainingConfig& runConfig, const FlowFrames& flowFrames,
                                              const at::TensorOptions& tensorOptions)
     : config(runConfig), frames(flowFrames), options(tensorOptions),
-      network(describe(config.proposal, frames), options) {
+      network(TorchVelocity::create(describe(config, frames), options, nodeFeatures(config, frames))) {
     validation = drawPaths(frames.validationBatch(config.output.validationSamples).t(), true, 0, 0);
 }
 
 void FlowMatchingObjective::initialize() {
     const std::string& file = config.stages[0].startFrom;
     if (file.empty()) {
-        network.initialize(config.seed);
+        network->initialize(config.seed);
         return;
     }
     const auto start = std::dynamic_pointer_cast<const ContinuousFlowProposal>(readProposal(file));
-    if (!start || start->getParameters().flow != network.getDescription())
-        throw Error(file + ": training.start_from is no continuous flow like that of [proposal] (sizes, "
-                           "time_frequencies and coordinates must be the same)");
-    network.importTensors(start->getParameters().tensors);
+    if (!start || start->getParameters().flow != network->getDescription())
+        throw Error(file + ": training.start_from is no continuous flow like that of [proposal] (velocity, "
+                           "sizes, time_frequencies and coordinates must be the same)");
+    network->importTensors(start->getParameters().tensors);
 }
 
 std::int64_t FlowMatchingObjective::partSize(std::int64_t batchSize) const {
-    return options.device().is_cpu() ? std::clamp<std::int64_t>(samplesPerPart, 1, batchSize) : batchSize;
+    if (!options.device().is_cpu())
+        return batchSize;
+    const std::int64_t count = frames.getCount();
+    const std::int64_t most = config.proposal.hasParticleNetwork()
+                                  ? std::clamp<std::int64_t>(pairsPerPart / (count * count), 8, 64)
+                                  : samplesPerPart;
+    return std::clamp<std::int64_t>(most, 1, batchSize);
 }
 
 FlowMatchingObjective::Paths FlowMatchingObjective::drawPaths(const at::Tensor& frameRows, bool forValidation,
@@ -82,11 +144,9 @@ FlowMatchingObjective::Paths FlowMatchingObjective::drawPaths(const at::Tensor& 
     const std::int64_t block = std::max<std::int64_t>(1, config.proposal.pairing);
     for (std::int64_t begin = 0; begin < count; begin += block) {
         const auto size = static_cast<int>(std::min(block, count - begin));
-        const double* from = u1.data_ptr<double>() + begin * d;
-        const std::vector<int> partners =
-            optimalPairing(u0.data_ptr<double>() + begin * d, from, size, int(d));
-        for (int i = 0; i < size; i++)
-            std::copy_n(from + partners[i] * d, d, ends.data_ptr<double>() + (begin + i) * d);
+        const auto pair = config.proposal.align ? pairAligned : pairAsTheyAre;
+        pair(size, int(d), u0.data_ptr<double>() + begin * d, u1.data_ptr<double>() + begin * d,
+             ends.data_ptr<double>() + begin * d);
     }
     const at::Tensor t = times.unsqueeze(1);
     const at::Tensor points = (1.0 - t) * u0 + t * ends + config.proposal.sigma * eps;
@@ -106,14 +166,14 @@ void FlowMatchingObjective::drawBatch(std::int64_t step, BatchPart share) {
 
 Losses FlowMatchingObjective::addGradient(BatchPart part, at::Tensor& gradient) const {
     const Paths paths = batch.slice(part.first - batchBegin, part.count);
-    return {network.addGradient(paths.points, paths.times, paths.velocities,
-                                1.0 / double(config.stages[0].batchSize), gradient),
+    return {network->addGradient(paths.points, paths.times, paths.velocities,
+                                 1.0 / double(config.stages[0].batchSize), gradient),
             0.0};
 }
 
 Losses FlowMatchingObjective::validationLoss(BatchPart part) const {
     const Paths paths = validation.slice(part.first, part.count);
-    const at::Tensor difference = network.velocity(paths.points, paths.times) - paths.velocities;
+    const at::Tensor difference = network->velocity(paths.points, paths.times) - paths.velocities;
     const double share = 1.0 / double(numValidationSamples() * difference.size(1));
     return {share * (difference * difference).sum(at::kDouble).item<double>(), 0.0};
 }
@@ -121,8 +181,8 @@ Losses FlowMatchingObjective::validationLoss(BatchPart part) const {
 void FlowMatchingObjective::writeModel(const std::string& path, const at::Tensor& values,
                                        const std::string& provenance) const {
     const ContinuousFlowProposal proposal(
-        {network.getDescription(),
-         network.exportTensors(frames.getLocation(), frames.getScale(), values),
+        {network->getDescription(),
+         network->exportTensors(frames.getLocation(), frames.getScale(), values),
          {},
          {}});
     writeProposal(proposal, path, provenance);

@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_TRAINING_FLOWMATCHINGOBJECTIVE_H_
 #define OPENMMSCORE_TRAINING_FLOWMATCHINGOBJECTIVE_H_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,13 @@ namespace OpenMMScore {
  * least: paths then hardly cross. L does not fall to zero; what remains is the scatter of u_1 - u_0 among the
  * paths through a point.
  *
- * Source: Lipman et al., ICLR 2023, arXiv:2210.02747; Tong et al., TMLR 2024, arXiv:2302.00482.
+ * If frames are aligned, the distance is that after the best rotation of the frame, and frames are so turned.
+ * As u_0 has no preferred direction, and whatever turns u_0 turns the frame with it, the ends of the paths
+ * are the frames in orientations that are all alike, with or without alignment: what changes is the velocity
+ * between, which needs to turn nothing. It is equivariant in either case, whether the network is so or not.
+ *
+ * Source: Lipman et al., ICLR 2023, arXiv:2210.02747; Tong et al., TMLR 2024, arXiv:2302.00482; alignment:
+ * Klein, Kraemer and Noe, NeurIPS 2023, arXiv:2306.15030.
  */
 class FlowMatchingObjective : public Objective {
 public:
@@ -28,7 +35,7 @@ public:
     FlowMatchingObjective(const TrainingConfig& config, const FlowFrames& frames,
                           const at::TensorOptions& options);
 
-    at::Tensor& getParameters() override { return network.getFlatParameters(); }
+    at::Tensor& getParameters() override { return network->getFlatParameters(); }
     void initialize() override;
     const DataAccount& getData() const override { return frames.getAccount(); }
     LossNames lossNames() const override { return {"flow_matching", "", ""}; }
@@ -57,7 +64,7 @@ private:
     const TrainingConfig& config;
     const FlowFrames& frames;
     at::TensorOptions options;
-    TorchVelocity network;
+    std::unique_ptr<TorchVelocity> network;
     Paths validation, batch;
     std::int64_t batchBegin = 0;
 };

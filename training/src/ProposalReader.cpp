@@ -5,6 +5,7 @@
 #include <set>
 
 #include "StageReader.h"
+#include "VelocityReader.h"
 #include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
@@ -93,33 +94,27 @@ void readSplines(ConfigTable& table, ProposalConfig& proposal) {
     checkSplines(table, proposal);
 }
 
-void readContinuous(ConfigTable& table, ProposalConfig& proposal) {
-    if (proposal.coordinates == ProposalConfig::Coordinates::Internal)
-        table.fail("family",
-                   "is \"continuous-flow\", which knows no circular coordinates; internal ones need "
-                   "\"spline-flow\"");
-    ContinuousFlowDescription& flow = proposal.continuous;
-    const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
-    flow.mlp.hidden.assign(hidden.begin(), hidden.end());
-    if (hidden.empty())
-        // Densities cost as little as velocities with two hidden layers, and far more with three.
-        flow.mlp.hidden.assign(2, 256);
-    using Activation = ContinuousFlowDescription::Activation;
-    flow.mlp.activation =
-        table.choice("activation", {"silu", "tanh"}, 0) == 0 ? Activation::Swish : Activation::Tanh;
-    flow.timeFrequencies = static_cast<int>(table.integer("time_frequencies", 0, 4));
-    proposal.pairing = table.integer("pairing", 0, proposal.pairing);
-    proposal.sigma = between(table, "sigma", 0.0, 1.0, 0.0);
-    // With one coordinate, for a sentence about sizes alone.
-    ContinuousFlowDescription sample = flow;
-    sample.count = 1;
-    sample.frame = Proposal::Frame::Vector;
-    try {
-        sample.check();
+void readBoxed(ConfigTable& table, ProposalConfig& proposal) {
+    for (ConfigTable& each : table.tables("boxed")) {
+        if (proposal.coordinates != ProposalConfig::Coordinates::Vector)
+            table.fail("boxed", "is for plain numbers, but coordinates.kind is not \"vector\"");
+        const std::int64_t coordinate = each.integer("coordinate", 0);
+        const std::vector<double> ends = each.numbers("interval");
+        if (ends.size() != 2 || !(ends[0] < ends[1]))
+            each.fail("interval", "must be two increasing numbers, between which the coordinate lies");
+        each.finish();
+        for (const ProposalConfig::Boxed& other : proposal.boxed)
+            if (other.coordinate == coordinate)
+                table.fail("boxed", "names coordinate " + std::to_string(coordinate) + " twice");
+        if (proposal.allCircular ||
+            std::count(proposal.circular.begin(), proposal.circular.end(), coordinate))
+            table.fail("boxed", "names coordinate " + std::to_string(coordinate) + ", which is circular");
+        proposal.boxed.push_back({coordinate, ends[0], ends[1]});
     }
-    catch (const ShapeError& error) {
-        table.fail("family", std::string("is \"continuous-flow\": ") + error.what());
-    }
+    std::sort(proposal.boxed.begin(), proposal.boxed.end(),
+              [](const auto& a, const auto& b) { return a.coordinate < b.coordinate; });
+    for (const ProposalConfig::Boxed& each : proposal.boxed)
+        proposal.flow.box.push_back(static_cast<int>(each.coordinate));
 }
 
 StageConfig readTraining(ConfigTable table, const std::string& file, ExecutionConfig& execution) {
@@ -153,9 +148,21 @@ void readProposalConfig(ConfigTable& root, const std::string& file, TrainingConf
     const bool splines = table.choice("family", {"spline-flow", "continuous-flow"}, 0) == 0;
     using Family = ProposalConfig::Family;
     proposal.family = splines ? Family::SplineFlow : Family::ContinuousFlow;
-    splines ? readSplines(table, proposal) : readContinuous(table, proposal);
+    if (splines) {
+        readSplines(table, proposal);
+        readBoxed(table, proposal);
+    }
+    else
+        readContinuousFlow(table, config.model, proposal);
     table.finish();
     config.stages = {readTraining(root.table("training"), file, config.training)};
+    const bool equivariant =
+        !splines && proposal.continuous.network == ContinuousFlowDescription::Network::Egnn;
+    if (proposal.align && !equivariant && !config.training.randomRotations)
+        root.table("proposal")
+            .fail("align",
+                  "turns frames, so their orientations are not learnt, but training.random_rotations is "
+                  "false");
     if (splines && config.training.device != "cpu")
         root.table("training")
             .fail("device", "is \"" + config.training.device + "\", but spline flows are trained on the CPU");

@@ -68,22 +68,28 @@ void TrainingConfig::resolveSteps(std::int64_t numTrainingFrames) {
 
 namespace {
 
+nlohmann::json sizesToJson(const GraphTransformerDescription& sizes) {
+    return {{"hidden", sizes.hidden},
+            {"layers", sizes.layers},
+            {"heads", sizes.heads},
+            {"head_size", sizes.headSize},
+            {"feed_forward", sizes.feedForward},
+            {"layer_norm_epsilon", sizes.layerNormEpsilon},
+            {"gelu", sizes.gelu == Gelu::Tanh ? "tanh" : "erf"}};
+}
+
 nlohmann::json toJson(const ExpertDescription& expert) {
     const bool mlp = expert.architecture == ExpertDescription::Architecture::Mlp;
     const GraphTransformerDescription& sizes = expert.graphTransformer;
     nlohmann::json json = {{"architecture", mlp ? "mlp" : "graph-transformer"},
-                           {"hidden", mlp ? nlohmann::json(expert.mlp.hidden) : nlohmann::json(sizes.hidden)},
+                           {"hidden", expert.mlp.hidden},
                            {"head", expert.head == Head::Energy ? "energy" : "score"},
                            {"interval", {expert.lowerTime, expert.upperTime}},
                            {"time_features", static_cast<int>(expert.timeFeatures)}};
-    if (!mlp)
-        json.update({{"layers", sizes.layers},
-                     {"heads", sizes.heads},
-                     {"head_size", sizes.headSize},
-                     {"feed_forward", sizes.feedForward},
-                     {"embedding_width", sizes.embeddingWidth},
-                     {"layer_norm_epsilon", sizes.layerNormEpsilon},
-                     {"gelu", sizes.gelu == Gelu::Tanh ? "tanh" : "erf"}});
+    if (!mlp) {
+        json.update(sizesToJson(sizes));
+        json["embedding_width"] = sizes.embeddingWidth;
+    }
     return json;
 }
 
@@ -126,12 +132,32 @@ nlohmann::json toJson(const FokkerPlanckOptions& options) {
             {"divergence", options.oneDimensionalDivergence ? "upstream-one-dimension" : "full"}};
 }
 
-nlohmann::json continuousToJson(const ProposalConfig& proposal) {
+nlohmann::json velocityToJson(const ProposalConfig& proposal) {
     const ContinuousFlowDescription& flow = proposal.continuous;
+    if (flow.network == ContinuousFlowDescription::Network::Egnn)
+        return {{"velocity", "egnn"},
+                {"hidden", flow.egnn.hidden},
+                {"layers", flow.egnn.layers},
+                {"coordinate_range", flow.egnn.coordinateRange},
+                {"kinds", proposal.kinds}};
+    if (flow.network == ContinuousFlowDescription::Network::GraphTransformer) {
+        nlohmann::json json = sizesToJson(flow.graphTransformer);
+        json["velocity"] = "graph-transformer";
+        return json;
+    }
     const bool swish = flow.mlp.activation == ContinuousFlowDescription::Activation::Swish;
-    return {{"family", "continuous-flow"},           {"hidden", flow.mlp.hidden},
-            {"activation", swish ? "silu" : "tanh"}, {"time_frequencies", flow.timeFrequencies},
-            {"pairing", proposal.pairing},           {"sigma", proposal.sigma}};
+    return {{"hidden", flow.mlp.hidden}, {"activation", swish ? "silu" : "tanh"}};
+}
+
+nlohmann::json continuousToJson(const ProposalConfig& proposal) {
+    nlohmann::json json = velocityToJson(proposal);
+    json.update({{"family", "continuous-flow"},
+                 {"time_frequencies", proposal.continuous.timeFrequencies},
+                 {"pairing", proposal.pairing},
+                 {"sigma", proposal.sigma}});
+    if (proposal.align)
+        json["align"] = true;
+    return json;
 }
 
 nlohmann::json splinesToJson(const ProposalConfig& proposal) {
@@ -169,6 +195,8 @@ nlohmann::json proposalRunToJson(const TrainingConfig& config, const nlohmann::j
     json["proposal"]["coordinates"] = coordinates[static_cast<int>(proposal.coordinates)];
     if (!proposal.cycles.empty())
         json["proposal"]["cycles"] = proposal.cycles;
+    for (const ProposalConfig::Boxed& each : proposal.boxed)
+        json["proposal"]["boxed"].push_back({each.coordinate, each.lower, each.upper});
     if (!stage.startFrom.empty())
         json["training"]["start_from"] = fs::path(stage.startFrom).filename().string();
     json["training"]["noise"] = stage.noise;

@@ -1,0 +1,32 @@
+#ifndef OPENMMSCORE_TORCH_TORCHMLPVELOCITY_H_
+#define OPENMMSCORE_TORCH_TORCHMLPVELOCITY_H_
+
+#include "openmmscore/torch/TorchVelocity.h"
+
+namespace OpenMMScore {
+
+/** A perceptron, differentiated by hand: one product of matrices for each layer and direction. */
+class TorchMlpVelocity : public TorchVelocity {
+public:
+    TorchMlpVelocity(const ContinuousFlowDescription& description, const at::TensorOptions& options);
+
+    /** Weights of hidden layers are normal with variance 1/inputs. */
+    void initialize(std::uint64_t seed) override;
+    at::Tensor velocity(const at::Tensor& u, const at::Tensor& t) const override;
+    double addGradient(const at::Tensor& u, const at::Tensor& t, const at::Tensor& target, double factor,
+                       at::Tensor& gradient) const override;
+
+private:
+    struct Linear {
+        at::Tensor weight, bias;
+    };
+    struct Record;
+    std::vector<Linear> layersOf(const at::Tensor& flatTensor) const;
+    at::Tensor run(const at::Tensor& u, const at::Tensor& t, Record* record) const;
+
+    std::vector<Linear> layers;
+};
+
+} // namespace OpenMMScore
+
+#endif // OPENMMSCORE_TORCH_TORCHMLPVELOCITY_H_
