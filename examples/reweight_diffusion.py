@@ -6,8 +6,10 @@ Three particles are held together by three springs. A small diffusion model was 
 configurations of them (examples/data/make_triangle.py, examples/train/triangle.toml, some minutes on one
 core), and has learnt them roughly. Its samples along the probability-flow ODE come with their density, so
 each gets a weight exp(-U/kT)/q, and weighted means are those of the springs, whatever the model has got
-wrong; how wrong it is, is what the effective sample size says. Means are compared to quadrature over the
-three distances, unweighted ones beside them. About half a minute on one core.
+wrong; how wrong it is, is what the effective sample size says. With --proposal the samples are those of any
+proposal file, such as the flows that examples/train/triangle_egnn.toml and triangle_transformer.toml train.
+Means are compared to quadrature over the three distances, unweighted ones beside them. About half a minute on
+one core.
 """
 
 from __future__ import annotations
@@ -70,12 +72,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--proposal", type=Path, help="a proposal file to weight instead of the model")
     parser.add_argument("--samples", type=int, default=4000, help="(default: %(default)s)")
     parser.add_argument("--steps", type=int, default=30, help="of the integrator (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
 
-    proposal = openmmscore.DiffusionProposal(MODEL, steps=options.steps)
+    if options.proposal:
+        proposal = openmmscore.loadProposal(options.proposal)
+    else:
+        proposal = openmmscore.DiffusionProposal(MODEL, steps=options.steps)
     target = openmmscore.BoltzmannTarget(createSystem(), TEMPERATURE * unit.kelvin, platform="Reference")
     samples = openmmscore.BoltzmannSampler(proposal, target).sample(options.samples, seed=options.seed)
     print(samples.summary(), "\n")

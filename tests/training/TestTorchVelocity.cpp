@@ -145,13 +145,16 @@ TEST_P(TorchVelocityTest, GradientsReachAllThatTheVelocityDependsOn) {
     const std::string behind = "network.layers." + std::to_string(flow.egnn.layers - 1) + ".node.";
     forTensors([&](const std::string& name, std::int64_t begin, std::int64_t end) {
         const double largest = gradient.narrow(0, begin, end - begin).abs().max().item<double>();
-        if (flow.network == Network::Egnn && name.starts_with(behind))
+        if (flow.network == Network::Egnn && name.starts_with(behind)) {
             EXPECT_EQ(largest, 0.0) << name;
-        // What is added to all keys of a query alike cancels in its softmax.
-        else if (flow.network == Network::GraphTransformer && name.ends_with("key.bias"))
+        }
+        else if (flow.network == Network::GraphTransformer && name.ends_with("key.bias")) {
+            // What is added to all keys of a query alike cancels in its softmax.
             EXPECT_LT(largest, 1e-14) << name;
-        else
+        }
+        else {
             EXPECT_GT(largest, 1e-8) << name;
+        }
     });
 }
 
