@@ -47,6 +47,10 @@ ContinuousFlowDescription describe(const TrainingConfig& config, const FlowFrame
                             : Proposal::Frame::Centred;
     if (description.network == ContinuousFlowDescription::Network::Egnn)
         description.egnn.nodeFeatures = countKinds(config, frames);
+    description.internal = frames.getInternal().has_value();
+    description.circular = frames.getCircular();
+    if (description.circular.empty())
+        description.angleFrequencies = 0;
     return description;
 }
 
@@ -70,6 +74,18 @@ void pairAsTheyAre(int size, int d, const double* u0, const double* u1, double* 
     for (int i = 0; i < size; i++)
         std::copy_n(u1 + static_cast<std::ptrdiff_t>(partners[i]) * d, d,
                     ends + static_cast<std::ptrdiff_t>(i) * d);
+}
+
+/** The same where some coordinates are circular. */
+void pairAround(const FlowPaths& paths, int size, int d, const double* u0, const double* u1, double* ends) {
+    const auto row = [d](const double* all, int i) { return all + static_cast<std::ptrdiff_t>(i) * d; };
+    std::vector<double> costs;
+    for (int i = 0; i < size; i++)
+        for (int j = 0; j < size; j++)
+            costs.push_back(paths.squaredDistance(row(u0, i), row(u1, j)));
+    const std::vector<int> partners = optimalAssignment(costs, size);
+    for (int i = 0; i < size; i++)
+        std::copy_n(row(u1, partners[i]), d, ends + static_cast<std::ptrdiff_t>(i) * d);
 }
 
 /** The same where any frame may be turned. Coordinates are vectors of three, and turn like positions. */
@@ -97,6 +113,7 @@ FlowMatchingObjective::Paths FlowMatchingObjective::Paths::slice(std::int64_t fi
 FlowMatchingObjective::FlowMatchingObjective(const TrainingConfig& runConfig, const FlowFrames& flowFrames,
                                              const at::TensorOptions& tensorOptions)
     : config(runConfig), frames(flowFrames), options(tensorOptions),
+      paths(config.proposal.paths, config.proposal.sigma, describe(config, frames).whichAreCircular()),
       network(TorchVelocity::create(describe(config, frames), options, nodeFeatures(config, frames))) {
     validation = drawPaths(frames.validationBatch(config.output.validationSamples).t(), true, 0, 0);
 }
@@ -133,9 +150,7 @@ FlowMatchingObjective::Paths FlowMatchingObjective::drawPaths(const at::Tensor& 
         const auto place = static_cast<std::uint32_t>(first + i);
         CounterRandom random(config.seed, forValidation ? Stream::Validation : Stream::Perturbation, index,
                              place);
-        for (at::Tensor* normal : {&u0, &eps})
-            for (std::int64_t k = 0; k < d; k++)
-                normal->data_ptr<double>()[i * d + k] = random.normal();
+        paths.draw(random, u0.data_ptr<double>() + i * d, eps.data_ptr<double>() + i * d);
         // For validation by the golden ratio: evenly spread, and not in step with the order of the frames.
         times.data_ptr<double>()[i] =
             forValidation ? std::fmod(0.5 + 0.61803398874989485 * double(place), 1.0) : random.uniform();
@@ -144,13 +159,19 @@ FlowMatchingObjective::Paths FlowMatchingObjective::drawPaths(const at::Tensor& 
     const std::int64_t block = std::max<std::int64_t>(1, config.proposal.pairing);
     for (std::int64_t begin = 0; begin < count; begin += block) {
         const auto size = static_cast<int>(std::min(block, count - begin));
-        const auto pair = config.proposal.align ? pairAligned : pairAsTheyAre;
-        pair(size, int(d), u0.data_ptr<double>() + begin * d, u1.data_ptr<double>() + begin * d,
-             ends.data_ptr<double>() + begin * d);
+        const double *from = u0.data_ptr<double>() + begin * d, *to = u1.data_ptr<double>() + begin * d;
+        double* partners = ends.data_ptr<double>() + begin * d;
+        if (paths.hasCircular())
+            pairAround(paths, size, int(d), from, to, partners);
+        else
+            (config.proposal.align ? pairAligned : pairAsTheyAre)(size, int(d), from, to, partners);
     }
-    const at::Tensor t = times.unsqueeze(1);
-    const at::Tensor points = (1.0 - t) * u0 + t * ends + config.proposal.sigma * eps;
-    return {points.to(options), (ends - u0).to(options), times};
+    at::Tensor points = at::empty_like(u1), rates = at::empty_like(u1);
+    for (std::int64_t i = 0; i < count; i++) {
+        const auto at = [&](const at::Tensor& rows) { return rows.data_ptr<double>() + i * d; };
+        paths.follow(times.data_ptr<double>()[i], at(u0), at(ends), at(eps), at(points), at(rates));
+    }
+    return {points.to(options), rates.to(options), times};
 }
 
 // What is paired must not depend on how a batch is shared out, so whole blocks are drawn.
@@ -184,7 +205,8 @@ void FlowMatchingObjective::writeModel(const std::string& path, const at::Tensor
         {network->getDescription(),
          network->exportTensors(frames.getLocation(), frames.getScale(), values),
          {},
-         {}});
+         {},
+         frames.getInternal()});
     writeProposal(proposal, path, provenance);
 }
 

@@ -6,19 +6,20 @@
 #include <vector>
 
 #include "FlowFrames.h"
+#include "FlowPaths.h"
 #include "Objective.h"
 #include "openmmscore/torch/TorchVelocity.h"
 
 namespace OpenMMScore {
 
 /**
- * Conditional flow matching for a continuous flow. With frames u_1 (normalised), base samples u_0 ~ N(0, I),
- * t uniform and eps ~ N(0, I),
+ * Conditional flow matching for a continuous flow. With frames u_1 (normalised), base samples u_0, t uniform
+ * and paths u_t between the two (FlowPaths.h),
  *
- *     L = mean |v(u_t, t) - (u_1 - u_0)|^2 / d,     u_t = (1 - t) u_0 + t u_1 + sigma eps
+ *     L = mean |v(u_t, t) - du_t/dt|^2 / d
  *
  * where, within blocks of a batch, u_0 and u_1 are paired such that the sum of their squared distances is
- * least: paths then hardly cross. L does not fall to zero; what remains is the scatter of u_1 - u_0 among the
+ * least: paths then hardly cross. L does not fall to zero; what remains is the scatter of du_t/dt among the
  * paths through a point.
  *
  * If frames are aligned, the distance is that after the best rotation of the frame, and frames are so turned.
@@ -64,6 +65,7 @@ private:
     const TrainingConfig& config;
     const FlowFrames& frames;
     at::TensorOptions options;
+    FlowPaths paths;
     std::unique_ptr<TorchVelocity> network;
     Paths validation, batch;
     std::int64_t batchBegin = 0;

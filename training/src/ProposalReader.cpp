@@ -152,8 +152,10 @@ void readProposalConfig(ConfigTable& root, const std::string& file, TrainingConf
         readSplines(table, proposal);
         readBoxed(table, proposal);
     }
-    else
+    else {
         readContinuousFlow(table, config.model, proposal);
+        readCircular(table, proposal);
+    }
     table.finish();
     config.stages = {readTraining(root.table("training"), file, config.training)};
     const bool equivariant =

@@ -157,6 +157,13 @@ nlohmann::json continuousToJson(const ProposalConfig& proposal) {
                  {"sigma", proposal.sigma}});
     if (proposal.align)
         json["align"] = true;
+    if (proposal.paths == ProposalConfig::Paths::Diffusion)
+        json["paths"] = "diffusion";
+    if (proposal.allCircular)
+        json["circular"] = "all";
+    else if (!proposal.circular.empty())
+        json["circular"] = proposal.circular;
+    json["angle_frequencies"] = proposal.continuous.angleFrequencies;
     return json;
 }
 

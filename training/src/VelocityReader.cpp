@@ -109,6 +109,7 @@ void readTransformer(ConfigTable& table, GraphTransformerDescription& sizes) {
 /** With as few coordinates as possible, for a sentence about sizes alone. */
 void checkSizes(const ConfigTable& table, const Flow& flow) {
     Flow sample = flow;
+    sample.angleFrequencies = 0;
     const bool particles = flow.network != Network::Mlp;
     sample.count = particles ? 2 : 1;
     sample.frame = particles ? Proposal::Frame::Centred : Proposal::Frame::Vector;
@@ -125,16 +126,12 @@ void checkSizes(const ConfigTable& table, const Flow& flow) {
 
 void readContinuousFlow(ConfigTable& table, const ModelDescription& model, ProposalConfig& proposal) {
     using Coordinates = ProposalConfig::Coordinates;
-    if (proposal.coordinates == Coordinates::Internal)
-        table.fail("family",
-                   "is \"continuous-flow\", which knows no circular coordinates; internal ones need "
-                   "\"spline-flow\"");
     Flow& flow = proposal.continuous;
     const std::size_t chosen = table.choice("velocity", velocities, 0);
     flow.network = networks[chosen];
-    if (flow.network != Network::Mlp && proposal.coordinates == Coordinates::Vector)
+    if (flow.network != Network::Mlp && proposal.coordinates != Coordinates::Cartesian)
         table.fail("velocity", "is \"" + velocities[chosen] +
-                                   "\", a network of particles, but coordinates.kind is \"vector\"");
+                                   "\", a network of particles, but coordinates.kind is not \"cartesian\"");
     refuseForeignKeys(table, velocities[chosen]);
     if (flow.network == Network::Egnn)
         readEgnn(table, model, proposal);
@@ -144,7 +141,12 @@ void readContinuousFlow(ConfigTable& table, const ModelDescription& model, Propo
         readMlp(table, flow);
     if (flow.network != Network::GraphTransformer)
         flow.timeFrequencies = static_cast<int>(table.integer("time_frequencies", 0, 4));
-    proposal.pairing = table.integer("pairing", 0, proposal.pairing);
+    flow.angleFrequencies = static_cast<int>(table.integer("angle_frequencies", 1, 3));
+    const bool diffusion = table.choice("paths", {"straight", "diffusion"}, 0) == 1;
+    proposal.paths = diffusion ? ProposalConfig::Paths::Diffusion : ProposalConfig::Paths::Straight;
+    proposal.pairing = table.integer("pairing", 0, diffusion ? 0 : proposal.pairing);
+    if (diffusion && proposal.pairing > 0)
+        table.fail("pairing", "is for straight paths: a diffusion's noise knows nothing of the data");
     proposal.align = table.flag("align", false);
     if (proposal.align && proposal.coordinates != Coordinates::Cartesian)
         table.fail("align", "is for positions, but coordinates.kind is \"vector\"");

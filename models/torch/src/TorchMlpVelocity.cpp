@@ -6,12 +6,16 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/cos.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/silu_backward.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/tanh_backward.h>
+#include <ATen/ops/tensor.h>
 
 #include "openmmscore/models/CounterRandom.h"
 
@@ -23,7 +27,38 @@ struct TorchMlpVelocity::Record {
 };
 
 TorchMlpVelocity::TorchMlpVelocity(const ContinuousFlowDescription& flow, const at::TensorOptions& options)
-    : TorchVelocity(flow, options), layers(layersOf(flat)) {}
+    : TorchVelocity(flow, options), layers(layersOf(flat)) {
+    if (flow.circular.empty())
+        return;
+    const std::vector<bool> isCircular = flow.whichAreCircular();
+    const auto numCircular = static_cast<std::int64_t>(flow.circular.size());
+    std::vector<std::int64_t> columns, places(flow.circular.begin(), flow.circular.end());
+    std::int64_t angle = 0;
+    for (std::size_t i = 0; i < isCircular.size(); i++) {
+        if (!isCircular[i])
+            columns.push_back(static_cast<std::int64_t>(i));
+        else {
+            for (int k = 0; k < 2 * flow.angleFrequencies; k++)
+                columns.push_back(flow.getDimension() + k * numCircular + angle);
+            angle++;
+        }
+    }
+    const at::TensorOptions integers = at::TensorOptions(at::kLong).device(options.device());
+    circular = at::tensor(places, at::kLong).to(integers);
+    order = at::tensor(columns, at::kLong).to(integers);
+}
+
+at::Tensor TorchMlpVelocity::inputs(const at::Tensor& u, const at::Tensor& t) const {
+    if (!circular.defined())
+        return at::cat({u, timeFeatures(t)}, 1);
+    const at::Tensor angles = u.index_select(1, circular);
+    std::vector<at::Tensor> all = {u};
+    for (int k = 1; k <= description.angleFrequencies; k++) {
+        all.push_back((angles * double(k)).cos());
+        all.push_back((angles * double(k)).sin());
+    }
+    return at::cat({at::cat(all, 1).index_select(1, order), timeFeatures(t)}, 1);
+}
 
 std::vector<TorchMlpVelocity::Linear> TorchMlpVelocity::layersOf(const at::Tensor& flatTensor) const {
     const std::vector<at::Tensor> views = viewsOf(flatTensor);
@@ -48,7 +83,7 @@ void TorchMlpVelocity::initialize(std::uint64_t seed) {
 at::Tensor TorchMlpVelocity::run(const at::Tensor& u, const at::Tensor& t, Record* record) const {
     const at::NoGradGuard noGrad;
     const bool swish = description.mlp.activation == ContinuousFlowDescription::Activation::Swish;
-    at::Tensor x = at::cat({u, timeFeatures(t)}, 1);
+    at::Tensor x = inputs(u, t);
     for (std::size_t j = 0; j < layers.size(); j++) {
         if (record)
             record->inputs.push_back(x);

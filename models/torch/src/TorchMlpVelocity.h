@@ -21,10 +21,15 @@ private:
         at::Tensor weight, bias;
     };
     struct Record;
+    /** @return [samples, inputs]: what ContinuousFlowDescription::Mlp says, times included */
+    at::Tensor inputs(const at::Tensor& u, const at::Tensor& t) const;
     std::vector<Linear> layersOf(const at::Tensor& flatTensor) const;
     at::Tensor run(const at::Tensor& u, const at::Tensor& t, Record* record) const;
 
     std::vector<Linear> layers;
+    /** Which coordinates are circular, and where each column of inputs() is taken from among u, cos(u), ...,
+     * sin(angleFrequencies u); made if there are any. */
+    at::Tensor circular, order;
 };
 
 } // namespace OpenMMScore

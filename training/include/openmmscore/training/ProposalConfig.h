@@ -50,6 +50,9 @@ struct ProposalConfig {
     std::int64_t pairing = 256;
     bool align = false;
     double sigma = 0.0;
+    /** FlowPaths.h */
+    enum class Paths { Straight, Diffusion };
+    Paths paths = Paths::Straight;
     /** Of an EGNN: which kind each particle is, from 0; empty if each is a kind of its own. */
     std::vector<std::int64_t> kinds;
 
