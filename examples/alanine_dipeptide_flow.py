@@ -2,6 +2,7 @@
 
     python examples/alanine_dipeptide_flow.py                          # the shipped flow
     python examples/alanine_dipeptide_flow.py --proposal flow.safetensors --samples 20000
+    python examples/alanine_dipeptide_flow.py --proposal diffusion.safetensors --tolerance 1e-4 --seconds 0
 
 First half: 100 000 configurations are drawn independently and reweighted with energies of OpenMM's own
 force field. The effective sample size and the tail of the weights say how far that can be trusted; the
@@ -64,6 +65,10 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     try:
         proposal = openmmscore.loadProposal(options.proposal)
+        if options.tolerance is not None:
+            proposal = proposal.withSolver(
+                absoluteTolerance=options.tolerance, relativeTolerance=options.tolerance
+            )
         topology, system = createSystem()
         samples = drawSamples(proposal, system, options)
     except openmm.OpenMMException as error:
@@ -103,6 +108,9 @@ def parseOptions() -> argparse.Namespace:
     )
     parser.add_argument(
         "--frequency", type=int, default=50, help="steps of MD for each move (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, help="of each step, for a continuous flow (default: its file's)"
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("alanine_dipeptide_flow"), help="folder")
