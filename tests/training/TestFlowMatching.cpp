@@ -72,7 +72,7 @@ TEST_F(FlowMatching, LearnsAnglesAcrossTheirCut) {
         frames.insert(frames.end(), {float(angle), float(std::cos(angle) + 0.2 * random.normal())});
     }
     folder.write("vector.npy", npyBytes({3000, 2}, frames));
-    for (const std::string paths : {"paths = \"diffusion\"\nangle_frequencies = 2\n", "pairing = 50\n"}) {
+    for (const std::string paths : {"paths = \"diffusion\"\nangle_frequencies = 2\n", "pairing = 20\n"}) {
         TrainingConfig run =
             config(matchingRun("vector", "hidden = [48, 48]\ncircular = [0]\n" + paths, "", last), paths);
         run.output.directory = folder.path(paths.substr(0, 4));
