@@ -67,6 +67,19 @@ def test_theExampleRunsWithAnyFlow(proposal, tmp_path):
     assert re.search(r"% of [\d,]+ moves accepted", result.stdout)
 
 
+def test_theShippedDiffusionIsReweighted(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    import alanine_dipeptide_flow as example
+
+    diffusion = openmmscore.loadProposal(ROOT / "examples/models/alanine_dipeptide_all_atoms.safetensors")
+    diffusion = diffusion.withSolver(absoluteTolerance=1e-4, relativeTolerance=1e-4)
+    target = openmmscore.BoltzmannTarget(example.createSystem()[1], example.TEMPERATURE)
+    samples = openmmscore.BoltzmannSampler(diffusion, target).sample(600, seed=3)
+    logZ, error = samples.summary().logNormalization
+    assert abs(logZ + 195.587) < 5 * np.hypot(error, 0.002)
+    assert samples.summary().effectiveSampleSize > 0.4 * 600
+
+
 def test_aMissingFlowIsNamed(tmp_path):
     command = [sys.executable, str(EXAMPLE), "--proposal", str(tmp_path / "none"), "--output", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
