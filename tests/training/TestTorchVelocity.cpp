@@ -1,7 +1,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
-#include <set>
+#include <ostream>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/sigmoid.h>
@@ -25,6 +25,10 @@ struct Case {
     ContinuousFlowDescription flow;
     std::vector<double> nodeFeatures;
 };
+
+void PrintTo(const Case& each, std::ostream* stream) {
+    *stream << each.name;
+}
 
 std::vector<Case> allCases() {
     using Activation = ContinuousFlowDescription::Activation;
