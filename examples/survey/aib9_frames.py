@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 Frames = NDArray[np.float32]
 
-#: of each walker's frames in the order of time: for training, for validation; the rest is held out
-TRAINING, VALIDATION = 0.72, 0.08
+#: what one stretch of a walker after the other is for: training, held out, validation; then the same again
+STRETCHES = "TTTTHHTTTV"
+#: of a stretch, or less if there are few: what is held out is 0.2 ns at a time
+STRETCH_FRAMES = 100
 #: of consecutive held-out frames, to estimate errors
 BLOCKS = 20
 
@@ -35,27 +37,47 @@ def frozenFrames(simulation: Path, output: Path) -> list[Frames]:
     return walkers
 
 
-def split(walkers: list[Frames]) -> tuple[list[Frames], list[Frames], list[Frames]]:
-    """Frames for training, for validation and held out, of each walker, in this order of time."""
-    cuts = [(round(TRAINING * len(x)), round((TRAINING + VALIDATION) * len(x))) for x in walkers]
-    parts = [np.split(x, cut) for x, cut in zip(walkers, cuts, strict=True)]
-    training, validation, heldOut = zip(*parts, strict=True)
-    return list(training), list(validation), list(heldOut)
+def split(walkers: list[Frames], later: bool = False) -> tuple[list[Frames], list[Frames], list[Frames]]:
+    """Frames for training, for validation and held out, of each walker, in the order of time.
+
+    Stretches of all of the simulation are held out, so that the same conformations of the chain are on both
+    sides; or, if later, its end, whose conformations may never have been seen.
+    """
+    uses = [_uses(len(frames), later) for frames in walkers]
+    training, validation, heldOut = (
+        [frames[use == letter] for frames, use in zip(walkers, uses, strict=True)] for letter in "TVH"
+    )
+    return training, validation, heldOut
+
+
+def _uses(count: int, later: bool) -> NDArray[np.str_]:
+    """The letter of each frame."""
+    letters = np.array(list(STRETCHES))
+    if later:
+        order = np.array(sorted(STRETCHES, key="TVH".index))
+        return order[np.arange(count) * len(order) // count]
+    length = max(1, min(STRETCH_FRAMES, count // (2 * len(letters))))
+    return letters[np.arange(count) // length % len(letters)]
 
 
 def withMirrorImages(torsions: Frames) -> Frames:
     return np.concatenate([torsions, wrapped(-torsions)])
 
 
-def trainingSet(walkers: list[Frames], frames: int, mirror: bool) -> tuple[Frames, float]:
+def trainingSet(
+    walkers: list[Frames], frames: int = 0, mirror: bool = True, later: bool = False
+) -> tuple[Frames, float]:
     """What a family is trained on, the frames for validation last, and the share of these."""
-    parts = []
-    for part, share in zip(split(walkers), (TRAINING, VALIDATION), strict=False):
-        torsions = np.concatenate(part)
-        if frames:
-            wanted = round(frames * share / (TRAINING + VALIDATION))
-            if wanted > len(torsions):
-                raise SystemExit(f"--frames {frames}: there are only {sum(map(len, walkers))} in all")
-            torsions = torsions[np.linspace(0, len(torsions) - 1, wanted).round().astype(int)]
-        parts.append(withMirrorImages(torsions) if mirror else torsions)
+    parts = [np.concatenate(part) for part in split(walkers, later)[:2]]
+    if frames:
+        whole = sum(map(len, parts))
+        if frames > whole:
+            raise SystemExit(f"--frames {frames}: there are only {whole} for training and validation")
+        wanted = [round(frames * len(part) / whole) for part in parts]
+        parts = [
+            part[np.linspace(0, len(part) - 1, n).round().astype(int)]
+            for part, n in zip(parts, wanted, strict=True)
+        ]
+    if mirror:
+        parts = [withMirrorImages(part) for part in parts]
     return np.concatenate(parts), len(parts[1]) / sum(map(len, parts))

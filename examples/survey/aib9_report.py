@@ -92,7 +92,7 @@ def _families(folder: Path, found: Found, walkers: list[Frames], floors: dict) -
     for family, each in found.items():
         densities = np.load(folder / family / "log_densities.npy")
         first = densities if first is None else first
-        less = _difference(first - densities, walkers)
+        less = _difference(first - densities, walkers, each["later"])
         share = np.array(each["right-handed"])
         worst, error = abs(share - 0.5).max(), 0.5 / np.sqrt(each["draws"])
         text += _row(
@@ -110,25 +110,25 @@ def _families(folder: Path, found: Found, walkers: list[Frames], floors: dict) -
     return text
 
 
-def _difference(values: NDArray[np.float64], walkers: list[Frames]) -> str:
+def _difference(values: NDArray[np.float64], walkers: list[Frames], later: bool) -> str:
     if not values.any():
         return "-"
-    ends = np.cumsum([len(x) for x in split(walkers)[2]])[:-1]
+    ends = np.cumsum([len(x) for x in split(walkers, later)[2]])[:-1]
     return "{:.2f} +- {:.2f}".format(*measures.bootstrap(measures.blocked(np.split(values, ends), BLOCKS)))
 
 
 def _floors(walkers: list[Frames], runs: dict[str, Found]) -> dict[str, NDArray[np.float64]]:
-    """What the histograms of exact sets are apart: of frames in any order, and of earlier and later ones."""
+    """Histograms of exact sets, that is of frames in any order, and of the frames of training."""
     draws = max((each["draws"] for found in runs.values() for each in found.values()), default=10000)
     training, validation, heldOut = split(walkers)
-    earlier, later = (withMirrorImages(np.concatenate(x)) for x in ([*training, *validation], heldOut))
+    trained, held = (withMirrorImages(np.concatenate(x)) for x in ([*training, *validation], heldOut))
     random = np.random.default_rng(1)
-    every = random.permutation(np.concatenate([earlier, later]))
+    every = random.permutation(np.concatenate([trained, held]))
     return {
         "frames in any order": measures.ramachandranDivergences(
-            every[len(later) : len(later) + draws], every[: len(later)]
+            every[len(held) : len(held) + draws], every[: len(held)]
         ),
-        "earlier frames": measures.ramachandranDivergences(random.permutation(earlier)[:draws], later),
+        "frames of training": measures.ramachandranDivergences(random.permutation(trained)[:draws], held),
     }
 
 

@@ -77,17 +77,28 @@ def test_walkersAreKeptApartAndInTheOrderOfTime(tmp_path):
     assert aib9.loadTorsions(tmp_path / "md").shape == (100, 18)
 
 
-def test_heldOutFramesAreLaterOnesAndTheirMirrorImagesAreNotTrainedOn():
-    walkers = [np.full((100, 18), 0.1) + np.arange(100)[:, None] / 1000, np.full((50, 18), -0.5)]
-    training, validation, heldOut = aib9_frames.split(walkers)
-    assert [len(x) for x in (*training, *validation, *heldOut)] == [72, 36, 8, 4, 20, 10]
-    assert training[0].max() < validation[0].min() < validation[0].max() < heldOut[0].min()
-    torsions, share = aib9_frames.trainingSet(walkers, 0, True)
-    assert len(torsions) == 2 * (108 + 12) and round(share * len(torsions)) == 24
+@pytest.mark.parametrize("later", [False, True])
+def test_heldOutFramesAndTheirMirrorImagesAreNotTrainedOn(later):
+    # Every frame has a number of its own.
+    number = np.arange(1, 3001)
+    walkers = [np.tile(x[:, None] / 1000, (1, 18)) for x in (number[:2000], number[2000:])]
+    training, validation, heldOut = aib9_frames.split(walkers, later)
+    assert [len(x) for x in (*training, *validation, *heldOut)] == [1400, 700, 200, 100, 400, 200]
+    torsions, share = aib9_frames.trainingSet(walkers, later=later)
+    assert len(torsions) == 2 * 2400 and round(share * len(torsions)) == 600
+    np.testing.assert_allclose(torsions[-600:-300, 0], np.concatenate(validation)[:, 0])
     assert abs(torsions.mean()) < 1e-12
-    assert abs(torsions[:-24, 0]).max() < abs(heldOut[0]).min() or abs(torsions[:-24, 0]).max() == 0.5
-    few, share = aib9_frames.trainingSet(walkers, 60, False)
-    assert len(few) == 60 and round(share * 60) == 6
+    seen = set((1000 * abs(torsions[:, 0])).round())
+    assert seen.isdisjoint((1000 * np.concatenate(heldOut)[:, 0]).round())
+    if later:
+        for a, b, c in zip(training, validation, heldOut, strict=True):
+            assert a.max() < b.min() < b.max() < c.min()
+    else:
+        assert heldOut[0][0, 0] == 0.401 and training[0].max() > heldOut[0].max()
+    few, share = aib9_frames.trainingSet(walkers, 60, False, later)
+    assert len(few) == 60 and round(share * 60) == 8
+    with pytest.raises(SystemExit, match="there are only 2400"):
+        aib9_frames.trainingSet(walkers, 2401)
 
 
 def test_handsTransitionsAndChains():
