@@ -36,10 +36,14 @@ def write(output: Path, walkers: list[Frames]) -> None:
     text = _simulation(walkers) + "\n"
     for name, found in runs.items():
         if found:
-            text += f"{name}:\n\n" + _families(output / name, found, walkers, floors) + "\n"
-    if main := runs.get("mirrored-all"):
-        text += _residues(main, walkers, floors) + "\n" + _chains(main, walkers)
-        _drawRamachandran(output, main, walkers)
+            text += f"{name}:\n\n" + _families(output / name, found, walkers) + "\n"
+    # Of each residue only the run with all that there is, or the first.
+    if done := [name for name, found in runs.items() if found]:
+        name = "mirrored-all" if "mirrored-all" in done else done[0]
+        main = runs[name]
+        text += f"{name}:\n\n"
+        text += _residues(main, floors) + "\n" + _chains(main, walkers)
+        _drawRamachandran(output, name, main, walkers)
         _drawResidues(output / "residues.png", main, floors)
     (output / "table.md").write_text(text)
     print(text)
@@ -74,7 +78,7 @@ def _simulation(walkers: list[Frames]) -> str:
     return text
 
 
-def _families(folder: Path, found: Found, walkers: list[Frames], floors: dict) -> str:
+def _families(folder: Path, found: Found, walkers: list[Frames]) -> str:
     """One row for each family."""
     text = _header(
         "family",
@@ -86,6 +90,8 @@ def _families(folder: Path, found: Found, walkers: list[Frames], floors: dict) -
         "histogram",
         "draws/s",
         "parameters",
+        "frames",
+        "steps",
         "training",
     )
     first = None
@@ -105,6 +111,8 @@ def _families(folder: Path, found: Found, walkers: list[Frames], floors: dict) -
             f"{np.mean(each['histogram']):.0f}",
             f"{each['draws per second']:.0f}",
             f"{each['parameters']:,}",
+            f"{each['frames']}",
+            f"{each['steps']}",
             f"{each['training core seconds']:.0f} s",
         )
     return text
@@ -132,7 +140,7 @@ def _floors(walkers: list[Frames], runs: dict[str, Found]) -> dict[str, NDArray[
     }
 
 
-def _residues(found: Found, walkers: list[Frames], floors: dict) -> str:
+def _residues(found: Found, floors: dict) -> str:
     """Histograms and hands of each residue."""
     text = _header("histogram KL of residue", *range(1, measures.RESIDUES + 1), "mean")
     rows = {**{family: each["histogram"] for family, each in found.items()}, **floors}
@@ -156,23 +164,28 @@ def _chains(found: Found, walkers: list[Frames]) -> str:
     return text
 
 
-def _drawRamachandran(output: Path, found: Found, walkers: list[Frames]) -> None:
+def _drawRamachandran(output: Path, name: str, found: Found, walkers: list[Frames]) -> None:
     frames = np.concatenate(walkers)
     panels = {"as simulated": frames, "with mirror images": np.concatenate([frames, -frames])}
-    panels |= {family: np.load(output / "mirrored-all" / family / "draws.npy") for family in found}
+    panels |= {family: np.load(output / name / family / "draws.npy") for family in found}
     columns = (len(panels) + 1) // 2
     figure, axes = plt.subplots(
         2, columns, figsize=(2.6 * columns, 5.2), sharex=True, sharey=True, layout="constrained"
     )
     edges = np.linspace(-180, 180, 73)
-    for each, (name, torsions) in zip(axes.flat, panels.items(), strict=False):
+    for each, (title, torsions) in zip(axes.flat, panels.items(), strict=False):
         phi, psi = np.degrees(torsions[:, 2 * CENTRAL]), np.degrees(torsions[:, 2 * CENTRAL + 1])
         density = np.histogram2d(phi, psi, bins=(edges, edges))[0] / len(torsions)
         with np.errstate(divide="ignore"):
             image = each.imshow(
-                np.log(density.T), origin="lower", extent=(-180, 180) * 2, vmin=-10, vmax=-3, cmap="viridis"
+                np.log(density.T),
+                origin="lower",
+                extent=(-180, 180) * 2,
+                vmin=-10,
+                vmax=-3,
+                interpolation="nearest",
             )
-        each.set_title(name, fontsize=9)
+        each.set_title(title, fontsize=9)
     for each in axes.flat[len(panels) :]:
         each.set_visible(False)
     for each in axes.flat:
@@ -181,7 +194,7 @@ def _drawRamachandran(output: Path, found: Found, walkers: list[Frames]) -> None
     figure.supxlabel(f"phi of residue {CENTRAL + 1} / degrees", fontsize=9)
     figure.supylabel(f"psi of residue {CENTRAL + 1} / degrees", fontsize=9)
     figure.colorbar(image, ax=axes, shrink=0.6, label="ln share of a bin of 5 degrees")
-    figure.savefig(output / "ramachandran.png", dpi=90)
+    figure.savefig(output / "ramachandran.png", dpi=85, pil_kwargs={"optimize": True})
     plt.close(figure)
 
 

@@ -160,8 +160,8 @@ def test_allFamiliesAreTrainedMeasuredAndNotDoneAgain(tmp_path, monkeypatch, cap
     compare(monkeypatch, *options)
     assert results == {path: path.read_text() for path in output.rglob("result.json")}
     compare(monkeypatch, *options, "--frames", 700, "--as-simulated", "--families", "flow-matching")
-    assert "as-simulated-700" in (output / "table.md").read_text()
-    assert np.load(output / "as-simulated-700/flow-matching/training.npy").shape == (700, 18)
+    assert "as-simulated-20-steps-700" in (output / "table.md").read_text()
+    assert np.load(output / "as-simulated-20-steps-700/flow-matching/training.npy").shape == (700, 18)
 
 
 @pytest.mark.parametrize(
