@@ -39,6 +39,10 @@ std::vector<Case> allCases() {
     swish.timeFrequencies = 2;
     ContinuousFlowDescription tanh = swish;
     tanh.mlp.activation = Activation::Tanh;
+    ContinuousFlowDescription angles = swish;
+    angles.count = 4;
+    angles.circular = {1, 3};
+    angles.angleFrequencies = 2;
 
     ContinuousFlowDescription egnn;
     egnn.count = 4;
@@ -58,11 +62,9 @@ std::vector<Case> allCases() {
     transformer.graphTransformer = {6, 2, 2, 4, 9, 1e-6, Gelu::Tanh, 0};
     ContinuousFlowDescription erf = transformer;
     erf.graphTransformer.gelu = Gelu::Erf;
-    return {{"MlpSwish", swish, {}},
-            {"MlpTanh", tanh, {}},
-            {"Egnn", egnn, {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0}},
-            {"EgnnOfTwo", pair, {1, 1}},
-            {"GraphTransformer", transformer, {}},
+    return {{"MlpSwish", swish, {}},         {"MlpTanh", tanh, {}},
+            {"MlpCircular", angles, {}},     {"Egnn", egnn, {1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 0}},
+            {"EgnnOfTwo", pair, {1, 1}},     {"GraphTransformer", transformer, {}},
             {"GraphTransformerErf", erf, {}}};
 }
 
