@@ -150,7 +150,7 @@ TEST_F(ParticleFlows, WhatCannotBeIsRefused) {
         return messageOf([&] { train(config(text), Trainer::Start::Overwrite); });
     };
     const std::vector<std::pair<std::string, std::string>> cases = {
-        {matchingRun("vector", egnn), "a network of particles, but coordinates.kind is \"vector\""},
+        {matchingRun("vector", egnn), "a network of particles, but coordinates.kind is not \"cartesian\""},
         {matchingRun("cartesian", "velocity = \"painn\"\n"), "proposal.velocity is \"painn\""},
         {matchingRun("cartesian", egnn + "heads = 4\n"),
          "proposal.heads is a key of the velocity \"graph-transformer\", but velocity is \"egnn\""},

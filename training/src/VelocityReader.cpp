@@ -35,7 +35,7 @@ void refuseForeignKeys(ConfigTable& table, const std::string& velocity) {
             continue;
         std::string list;
         for (const std::string& name : names)
-            list += (list.empty() ? "\"" : " or \"") + name + "\"";
+            list.append(list.empty() ? "\"" : " or \"").append(name).append("\"");
         table.fail(key, "is a key of the velocity " + list + ", but velocity is \"" + velocity + "\"");
     }
 }

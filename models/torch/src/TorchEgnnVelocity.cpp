@@ -50,7 +50,7 @@ TorchEgnnVelocity::TorchEgnnVelocity(const ContinuousFlowDescription& flow, cons
         leaves.push_back(view.detach().requires_grad_());
     std::size_t next = 0;
     const auto linear = [&] {
-        const Linear result{leaves[next], leaves[next + 1]};
+        Linear result{leaves[next], leaves[next + 1]};
         next += 2;
         return result;
     };
