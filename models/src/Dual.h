@@ -95,6 +95,12 @@ T exponential(const T& x) {
     const double y = std::exp(valueOf(x));
     return chain(x, y, y);
 }
+/** 1/(1 + exp(-x)), whose slope is finite where it saturates, too. */
+template <class T>
+T logistic(const T& x) {
+    const double y = 1 / (1 + std::exp(-valueOf(x)));
+    return chain(x, y, y * (1 - y));
+}
 /** 1/sqrt(x) */
 template <class T>
 T inverseRoot(const T& x) {

@@ -55,7 +55,7 @@ void Gate::forward(int rows, const T* x, const T* r, T* gates, T* y) const {
         T s = 0;
         for (int i = 0; i < width; i++)
             s += newWeight[i] * x[i] + oldWeight[i] * r[i];
-        const T g = gates[row] = inverse(T(1 + exponential(T(-s))));
+        const T g = gates[row] = logistic(s);
         for (int i = 0; i < width; i++)
             y[i] = g * x[i] + (1 - g) * r[i];
     }
@@ -220,10 +220,15 @@ std::size_t FixedTimeTransformer::layOut(T* workspace, Tape<T>* tapes, Scratch<T
         if (tapes != nullptr)
             tapes[l] = tape;
     }
-    for (T** p : {&scratch.nodes0, &scratch.nodesGradient, &scratch.branchGradient, &scratch.y})
-        *p = take(rows * hidden);
-    for (T** p : {&scratch.dq, &scratch.dk, &scratch.dv, &scratch.dm})
-        *p = take(rows * inner);
+    // One by one, or clang's analyzer takes them for null.
+    scratch.nodes0 = take(rows * hidden);
+    scratch.nodesGradient = take(rows * hidden);
+    scratch.branchGradient = take(rows * hidden);
+    scratch.y = take(rows * hidden);
+    scratch.dq = take(rows * inner);
+    scratch.dk = take(rows * inner);
+    scratch.dv = take(rows * inner);
+    scratch.dm = take(rows * inner);
     scratch.wide = take(rows * wide);
     scratch.row = take(rows);
     return used;

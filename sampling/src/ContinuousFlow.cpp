@@ -71,7 +71,7 @@ void checkAngles(const ContinuousFlowDescription& flow) {
     if (flow.internal && flow.network != ContinuousFlowDescription::Network::Mlp)
         throw ShapeError("ContinuousFlow: the network of internal coordinates is an MLP");
     requireRange("angleFrequencies", flow.angleFrequencies, flow.circular.empty() ? 0 : 1,
-                 flow.circular.empty() ? 0 : maxFrequencies);
+                 flow.circular.empty() ? 0 : ContinuousFlowDescription::maxAngleFrequencies);
     if (flow.circular.empty())
         return;
     if (flow.network != ContinuousFlowDescription::Network::Mlp ||

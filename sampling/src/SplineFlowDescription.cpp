@@ -58,6 +58,14 @@ void checkTransformer(const Description::Layer& layer, int dimension, const std:
         fail(what + "has " + std::to_string(tokens) + " tokens and queries of width " +
              std::to_string(layer.hidden[0]) + ", expected at most " +
              std::to_string(Description::maxTokenNumbers) + " numbers together");
+    // A density keeps these of all tokens and blocks at once.
+    const std::int64_t kept = tokens * std::max(4 * layer.hidden[0], layer.feedForward) *
+                              static_cast<std::int64_t>(layer.hidden.size());
+    if (kept > Description::maxKeptNumbers)
+        fail(what + "would keep " + std::to_string(kept) + " numbers of " + std::to_string(tokens) +
+             " tokens and queries in " + std::to_string(layer.hidden.size()) + " blocks, expected at most " +
+             std::to_string(Description::maxKeptNumbers) +
+             " (tokens times feed forward or four widths, times blocks)");
 }
 
 void checkLayer(const Description::Layer& layer, int dimension, const std::string& what) {

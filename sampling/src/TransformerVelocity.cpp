@@ -1,14 +1,30 @@
 #include "TransformerVelocity.h"
 
 #include <algorithm>
+#include <string>
+
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
+
+namespace {
+
+/** Of each thread, in numbers of 8 bytes. */
+constexpr std::size_t maxWorkspaceSize = std::size_t(1) << 29;
+
+} // namespace
 
 TransformerVelocity::TransformerVelocity(const ContinuousFlowDescription& flow,
                                          const std::vector<std::vector<double>>& tensors)
     : coordinates(flow.count, flow.frame), model(describeTransformer(flow)),
       network(Network::create(model, 0, tensors)),
-      workspaceSize(network->atTime(0, {})->getDivergenceWorkspaceSize()) {}
+      workspaceSize(network->atTime(0, {})->getDivergenceWorkspaceSize()) {
+    if (workspaceSize > maxWorkspaceSize)
+        throw ShapeError("ContinuousFlow: a graph transformer of " + std::to_string(flow.count) +
+                         " particles, " + std::to_string(flow.graphTransformer.layers) + " layers and " +
+                         std::to_string(flow.graphTransformer.heads) +
+                         " heads needs more than 4 GiB to work in, expected a smaller one");
+}
 
 std::vector<double> TransformerVelocity::gather(int lane, const double* u) const {
     std::vector<double> y(coordinates.getDimension()), r(coordinates.getNumCoordinates());

@@ -1,6 +1,9 @@
 // Divergences of scores: differentiated in float64, which differences of scores confirm, and in float32.
+#include <cmath>
+
 #include <gtest/gtest.h>
 
+#include "Dual.h"
 #include "FusedModels.h"
 #include "PlainEvaluator.h"
 #include "openmmscore/models/Error.h"
@@ -217,4 +220,15 @@ TEST(Divergence, FusedGraphTransformersHaveNone) {
     EXPECT_FALSE(fast->hasDivergence());
     double z[9] = {}, divergence;
     EXPECT_THROW(fast->evaluateDivergence(0, 0, 1, z, z, &divergence), Error);
+}
+
+TEST(Dual, ALogisticFunctionSaturatesWithAFiniteSlope) {
+    for (const double x : {-1000.0, -3.0, 0.0, 3.0, 1000.0}) {
+        Dual number(x);
+        number.tangents[2] = 1;
+        const Dual y = logistic(number);
+        EXPECT_EQ(y.value, 1 / (1 + std::exp(-x)));
+        EXPECT_NEAR(y.tangents[2], y.value * (1 - y.value), 1e-15) << x;
+        EXPECT_EQ(y.tangents[1], 0);
+    }
 }

@@ -125,12 +125,12 @@ inline ContinuousFlowProposal::Parameters egnnFlow(int count, int hidden, int la
     return continuousFlow(std::move(flow));
 }
 
-inline ContinuousFlowProposal::Parameters transformerFlow(int count, Proposal::Frame frame) {
+inline ContinuousFlowProposal::Parameters transformerFlow(int count, Proposal::Frame frame, int heads = 2) {
     ContinuousFlowDescription flow;
     flow.count = count;
     flow.frame = frame;
     flow.network = ContinuousFlowDescription::Network::GraphTransformer;
-    flow.graphTransformer = {4, 1, 2, 3, 6};
+    flow.graphTransformer = {4, 1, heads, 3, 6};
     return continuousFlow(std::move(flow));
 }
 

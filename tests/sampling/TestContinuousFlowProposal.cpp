@@ -499,4 +499,5 @@ TEST(ContinuousFlowProposal, SaysWhatIsWrongWithItsParameters) {
            "are not those of the internal");
     expect([](auto& p) { p.flow.internal = true; }, "internal coordinates are of three or more particles");
     expect([](auto& p) { p = egnnFlow(2000, 8, 1, Frame::Centred); }, "a workspace of more than 1 GiB");
+    expect([](auto& p) { p = transformerFlow(300, Frame::Centred, 400); }, "more than 4 GiB to work in");
 }

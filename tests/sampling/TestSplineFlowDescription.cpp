@@ -208,6 +208,15 @@ TEST(SplineFlowDescription, SaysWhatIsWrongWithATransformer) {
             d.layers[1].hidden = {64};
         },
         "layer 1: has 8194 tokens and queries of width 64, expected at most 262144 numbers together");
+    expectWrong(
+        [](auto& d) {
+            d.dimension = 8192;
+            d.layers[1].network = SplineFlowDescription::Network::Transformer;
+            d.layers[1].hidden.assign(32, 8);
+            d.layers[1].heads = 1;
+            d.layers[1].feedForward = 8192;
+        },
+        "tokens and queries in 32 blocks, expected at most 4194304");
     const std::string text = writeSplineFlowSettings(withTransformer());
     const auto expectJson = [&](const std::string& from, const std::string& to, const std::string& part) {
         std::string changed = text;

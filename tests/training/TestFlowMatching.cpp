@@ -97,6 +97,13 @@ TEST_F(FlowMatching, LearnsAnglesAcrossTheirCut) {
     }
 }
 
+TEST_F(FlowMatching, CircularCoordinatesMayBeNamedInAnyOrder) {
+    EXPECT_TRUE(train(config(matchingRun("vector", "circular = [1, 0]\n"))));
+    const auto flow = std::dynamic_pointer_cast<const ContinuousFlowProposal>(load());
+    ASSERT_TRUE(flow);
+    EXPECT_EQ((std::vector<int>{0, 1}), flow->getParameters().flow.circular);
+}
+
 TEST_F(FlowMatching, OfInternalCoordinatesKeepsTheirSettings) {
     const std::string keys = "paths = \"diffusion\"\n";
     EXPECT_TRUE(train(config(matchingRun("internal", keys, "", "", chainBonds))));

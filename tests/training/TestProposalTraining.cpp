@@ -184,6 +184,7 @@ TEST_F(ProposalTraining, BoxedCoordinatesStayInTheirBox) {
         {"circular = [1]\n" + box, "names coordinate 1, which is circular"},
         {"boxed = [{coordinate = 1, interval = [0.0, 2.0], unit = 1}]\n", "unit (line"},
         {"boxed = [1]\n", "proposal.boxed must be tables"},
+        {"circular = [1, 0, 1]\n", "proposal.circular names coordinate 1 twice"},
     };
     for (const auto& [keys, expected] : cases)
         EXPECT_NE(problem(keys).find(expected), std::string::npos) << problem(keys);

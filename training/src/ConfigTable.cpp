@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 #include <sstream>
 
@@ -245,6 +246,10 @@ toml::table parseToml(const std::string& path) {
 std::string relativeTo(const std::string& config, const std::string& path) {
     return fs::path(path).is_absolute() ? path
                                         : (fs::path(config).parent_path() / path).lexically_normal().string();
+}
+
+int asInt(std::int64_t value) {
+    return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
 }
 
 double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback) {

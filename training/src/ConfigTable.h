@@ -61,6 +61,8 @@ private:
 toml::table parseToml(const std::string& path);
 /** @return a path that a configuration names, as seen from the configuration's folder if it is relative */
 std::string relativeTo(const std::string& config, const std::string& path);
+/** @return the value as an int; what is too large for any check stays too large */
+int asInt(std::int64_t value);
 /** A number that must be greater than zero. */
 double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback = {});
 /** A number that must lie in [lowest, highest]. */

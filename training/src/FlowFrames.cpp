@@ -122,6 +122,7 @@ at::Tensor FlowFrames::convert(const TrainingFrames& source, const TrainingConfi
                             ", the frames have " + std::to_string(width) + " (counted from 0)");
             circular.push_back(static_cast<int>(index));
         }
+        std::sort(circular.begin(), circular.end());
         if (proposal.allCircular) {
             circular.resize(dimension);
             std::iota(circular.begin(), circular.end(), 0);

@@ -1,7 +1,6 @@
 #include "ProposalReader.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "StageReader.h"
@@ -13,11 +12,6 @@ namespace OpenMMScore {
 namespace {
 
 using Layer = SplineFlowDescription::Layer;
-
-/** What is too large for any check stays too large. */
-int asInt(std::int64_t value) {
-    return static_cast<int>(std::min<std::int64_t>(value, std::numeric_limits<int>::max()));
-}
 
 void readLayer(ConfigTable& table, ProposalConfig& proposal) {
     Layer& layer = proposal.layer;
@@ -63,6 +57,9 @@ void readCircular(ConfigTable& table, ProposalConfig& proposal) {
     }
     else
         proposal.circular = table.integers("circular", 0);
+    for (std::size_t i = 0; i < proposal.circular.size(); i++)
+        if (std::count(proposal.circular.begin(), proposal.circular.end(), proposal.circular[i]) > 1)
+            table.fail("circular", "names coordinate " + std::to_string(proposal.circular[i]) + " twice");
     const bool any = proposal.allCircular || !proposal.circular.empty();
     if (any && proposal.coordinates != ProposalConfig::Coordinates::Vector)
         table.fail("circular", "is for plain numbers; of internal coordinates it is known which are angles");
@@ -87,7 +84,7 @@ void checkSplines(const ConfigTable& table, const ProposalConfig& proposal) {
 void readSplines(ConfigTable& table, ProposalConfig& proposal) {
     readLayer(table, proposal);
     readCircular(table, proposal);
-    proposal.flow.bins = static_cast<int>(table.integer("bins", 2, 8));
+    proposal.flow.bins = asInt(table.integer("bins", 2, 8));
     proposal.flow.bound = positive(table, "bound", 5.0);
     proposal.flow.trainableBase = table.flag("trainable_base", false);
     proposal.permutationSeed = static_cast<std::uint64_t>(table.integer("permutation_seed", 0, 1));
@@ -154,7 +151,10 @@ void readProposalConfig(ConfigTable& root, const std::string& file, TrainingConf
     }
     else {
         readContinuousFlow(table, config.model, proposal);
+        const bool hasFrequencies = table.has("angle_frequencies");
         readCircular(table, proposal);
+        if (hasFrequencies && !proposal.hasAngles())
+            table.fail("angle_frequencies", "is for circular coordinates, but there are none (see circular)");
     }
     table.finish();
     config.stages = {readTraining(root.table("training"), file, config.training)};

@@ -163,7 +163,8 @@ nlohmann::json continuousToJson(const ProposalConfig& proposal) {
         json["circular"] = "all";
     else if (!proposal.circular.empty())
         json["circular"] = proposal.circular;
-    json["angle_frequencies"] = proposal.continuous.angleFrequencies;
+    if (proposal.hasAngles())
+        json["angle_frequencies"] = proposal.continuous.angleFrequencies;
     return json;
 }
 

@@ -21,6 +21,7 @@ constexpr Network networks[] = {Network::Mlp, Network::Egnn, Network::GraphTrans
 void refuseForeignKeys(ConfigTable& table, const std::string& velocity) {
     static const std::map<std::string, std::vector<std::string>> owners = {
         {"activation", {"mlp"}},
+        {"angle_frequencies", {"mlp"}},
         {"time_frequencies", {"mlp", "egnn"}},
         {"layers", {"egnn", "graph-transformer"}},
         {"kinds", {"egnn"}},
@@ -42,7 +43,8 @@ void refuseForeignKeys(ConfigTable& table, const std::string& velocity) {
 
 void readMlp(ConfigTable& table, Flow& flow) {
     const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
-    flow.mlp.hidden.assign(hidden.begin(), hidden.end());
+    for (const std::int64_t width : hidden)
+        flow.mlp.hidden.push_back(asInt(width));
     if (hidden.empty())
         // Densities cost as little as velocities with two hidden layers, and far more with three.
         flow.mlp.hidden.assign(2, 256);
@@ -54,7 +56,7 @@ int readWidth(ConfigTable& table) {
     const std::vector<std::int64_t> hidden = table.integers("hidden", 1);
     if (hidden.size() > 1)
         table.fail("hidden", "must be one integer for a network of particles");
-    return hidden.empty() ? 64 : static_cast<int>(hidden[0]);
+    return hidden.empty() ? 64 : asInt(hidden[0]);
 }
 
 /** @return the kind of each particle, numbered in the order in which elements are seen */
@@ -77,7 +79,7 @@ std::vector<std::int64_t> kindsOfElements(const ConfigTable& table, const ModelD
 void readEgnn(ConfigTable& table, const ModelDescription& model, ProposalConfig& proposal) {
     Flow::Egnn& egnn = proposal.continuous.egnn;
     egnn.hidden = readWidth(table);
-    egnn.layers = static_cast<int>(table.integer("layers", 1, 4));
+    egnn.layers = asInt(table.integer("layers", 1, 4));
     egnn.coordinateRange = positive(table, "coordinate_range", egnn.coordinateRange);
     if (table.isText("kinds")) {
         table.choice("kinds", {"element"}, 0);
@@ -94,16 +96,24 @@ void readEgnn(ConfigTable& table, const ModelDescription& model, ProposalConfig&
 }
 
 void readTransformer(ConfigTable& table, GraphTransformerDescription& sizes) {
-    const auto integer = [&](const char* key, int usual) {
-        return static_cast<int>(table.integer(key, 1, usual));
+    const auto integer = [&](const char* key, std::int64_t usual) {
+        return asInt(table.integer(key, 1, usual));
     };
     sizes.hidden = readWidth(table);
     sizes.layers = integer("layers", 2);
     sizes.heads = integer("heads", sizes.heads);
     sizes.headSize = integer("head_size", sizes.headSize);
-    sizes.feedForward = integer("feed_forward", 4 * sizes.hidden);
+    sizes.feedForward = integer("feed_forward", 4 * std::int64_t(sizes.hidden));
     sizes.layerNormEpsilon = positive(table, "layer_norm_epsilon", sizes.layerNormEpsilon);
     sizes.gelu = table.choice("gelu", {"tanh", "erf"}, 0) == 0 ? Gelu::Tanh : Gelu::Erf;
+}
+
+void readAngleFrequencies(ConfigTable& table, Flow& flow) {
+    flow.angleFrequencies = asInt(table.integer("angle_frequencies", 1, 3));
+    if (flow.angleFrequencies > Flow::maxAngleFrequencies)
+        table.fail("angle_frequencies", "is " + std::to_string(flow.angleFrequencies) +
+                                            ", expected at most " +
+                                            std::to_string(Flow::maxAngleFrequencies));
 }
 
 /** With as few coordinates as possible, for a sentence about sizes alone. */
@@ -140,8 +150,9 @@ void readContinuousFlow(ConfigTable& table, const ModelDescription& model, Propo
     else
         readMlp(table, flow);
     if (flow.network != Network::GraphTransformer)
-        flow.timeFrequencies = static_cast<int>(table.integer("time_frequencies", 0, 4));
-    flow.angleFrequencies = static_cast<int>(table.integer("angle_frequencies", 1, 3));
+        flow.timeFrequencies = asInt(table.integer("time_frequencies", 0, 4));
+    if (flow.network == Network::Mlp)
+        readAngleFrequencies(table, flow);
     const bool diffusion = table.choice("paths", {"straight", "diffusion"}, 0) == 1;
     proposal.paths = diffusion ? ProposalConfig::Paths::Diffusion : ProposalConfig::Paths::Straight;
     proposal.pairing = table.integer("pairing", 0, diffusion ? 0 : proposal.pairing);
@@ -149,7 +160,7 @@ void readContinuousFlow(ConfigTable& table, const ModelDescription& model, Propo
         table.fail("pairing", "is for straight paths: a diffusion's noise knows nothing of the data");
     proposal.align = table.flag("align", false);
     if (proposal.align && proposal.coordinates != Coordinates::Cartesian)
-        table.fail("align", "is for positions, but coordinates.kind is \"vector\"");
+        table.fail("align", "is for positions, but coordinates.kind is not \"cartesian\"");
     proposal.sigma = between(table, "sigma", 0.0, 1.0, 0.0);
     checkSizes(table, flow);
 }

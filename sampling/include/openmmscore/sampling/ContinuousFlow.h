@@ -76,8 +76,9 @@ struct ContinuousFlowDescription {
     /** Of perceptrons, on plain vectors or internal coordinates: which coordinates are circular, ascending.
      */
     std::vector<int> circular;
-    /** 1 to 64 if there are any, else 0. */
+    /** 1 to maxAngleFrequencies if there are any, else 0. */
     int angleFrequencies = 0;
+    static constexpr int maxAngleFrequencies = 64;
     /** Whether y are internal coordinates; the frame is Centred. */
     bool internal = false;
 

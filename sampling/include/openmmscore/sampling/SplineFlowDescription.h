@@ -104,6 +104,8 @@ struct SplineFlowDescription {
                          maxBins = 256, maxHeads = 256;
     /** Most numbers that all tokens and queries of a transformer have together. */
     static constexpr std::int64_t maxTokenNumbers = 1 << 18;
+    /** Most numbers that it works with at once: tokens and queries times blocks times F or 4 H. */
+    static constexpr std::int64_t maxKeptNumbers = 1 << 22;
     static constexpr double layerNormEpsilon = 1e-5;
 
     /** d. */

@@ -57,6 +57,10 @@ struct ProposalConfig {
     std::vector<std::int64_t> kinds;
 
     explicit operator bool() const { return family != Family::None; }
+    /** @return whether some coordinates may be circular; how many there are of internal ones, frames say */
+    bool hasAngles() const {
+        return allCircular || !circular.empty() || coordinates == Coordinates::Internal;
+    }
     /** @return whether the flow's network is one of particles, whose positions must all have the same scale
      */
     bool hasParticleNetwork() const {
