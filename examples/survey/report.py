@@ -31,8 +31,8 @@ _COLUMNS = (
 
 
 def write(output: Path, series: dict[str, list[Mixture]], families: list[str]) -> None:
-    """Print and write table.md and a picture for every series that has results."""
-    text = ""
+    """Print and write summary.md, write table.md and a picture for every series that has results."""
+    summary = text = ""
     for name, cases in series.items():
         rows = [
             (case, family, json.loads(path.read_text()))
@@ -41,10 +41,13 @@ def write(output: Path, series: dict[str, list[Mixture]], families: list[str]) -
             if (path := output / case.name / family / "result.json").exists()
         ]
         if rows:
+            summary += _summary(name, rows, families) + "\n"
             text += _table(name, rows) + "\n"
             _draw(output / f"{name}.png", name, rows, families)
+    (output / "summary.md").write_text(summary)
     (output / "table.md").write_text(text)
-    print(text)
+    print(summary)
+    print(f"all numbers are in {output / 'table.md'}")
 
 
 def _number(pair: list[float]) -> str:
@@ -53,6 +56,19 @@ def _number(pair: list[float]) -> str:
         return "-"
     digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
     return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def _summary(name: str, rows: list[tuple[Mixture, str, dict]], families: list[str]) -> str:
+    """KL(true|model) and effective sample size of each family, a row for each mixture."""
+    label, axis = _AXES[name]
+    lines = [f"| {label} | " + " | ".join(families) + " |", "|" + "---|" * (len(families) + 1)]
+    cells: dict[float, dict[str, str]] = {}
+    for case, family, found in rows:
+        cell = f"{_number(found['KL(true|model)'])}, {100 * found['ESS']:.1f} %"
+        cells.setdefault(axis(case), {})[family] = cell
+    for value, own in cells.items():
+        lines.append(f"| {value:g} | " + " | ".join(own.get(family, "") for family in families) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(name: str, rows: list[tuple[Mixture, str, dict]]) -> str:
@@ -100,5 +116,5 @@ def _draw(path: Path, name: str, rows: list[tuple[Mixture, str, dict]], families
     for axes in (left, right):
         axes.set_xlabel(label)
         axes.legend(fontsize=6)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -141,7 +141,7 @@ void appendTransformer(std::vector<SplineFlowTensor>& tensors, const Description
                                          {Description::Kind::Circular, "circular"},
                                          {Description::Kind::Box, "box"}})
             if (std::any_of(layer.transformed.begin(), layer.transformed.end(),
-                            [&](int i) { return description.getKind(i) == kind; }))
+                            [&, sought = kind](int i) { return description.getKind(i) == sought; }))
                 append("head." + std::string(word) + ".weight", {description.countKnotNumbers(kind), width});
     }
     append("head.bias", {description.countOutputs(l)});

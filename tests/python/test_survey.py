@@ -106,4 +106,6 @@ def test_tablesAndPicturesAreWrittenOfWhatIsThere(tmp_path, capsys):
         "| 2.5 | spline | 0.123 +- 0.010 | 1.00 +- 0.20 | 50.0 % |" in text and "| - | 3.50 +- 0.10 |" in text
     )
     assert (tmp_path / "asymmetry.png").stat().st_size > 1000
-    assert text in capsys.readouterr().out
+    summary = (tmp_path / "summary.md").read_text()
+    assert "| 2.5 | 0.123 +- 0.010, 50.0 % |  |" in summary
+    assert summary in capsys.readouterr().out
