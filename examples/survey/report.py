@@ -102,19 +102,21 @@ def _table(name: str, rows: list[tuple[Mixture, str, dict]]) -> str:
 def _draw(path: Path, name: str, rows: list[tuple[Mixture, str, dict]], families: list[str]) -> None:
     label, axis = _AXES[name]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
-    for family in families:
+    for index, family in enumerate(families):
         own = [(axis(case), found) for case, each, found in rows if each == family]
         x = [value for value, _ in own]
         for key, style in (("KL(true|model)", "-o"), ("KL(model|true)", "--s")):
             mean, error = zip(*(found[key] for _, found in own), strict=True) if own else ((), ())
-            left.errorbar(x, mean, error, fmt=style, label=f"{family}, {key}", capsize=2, markersize=4)
-        right.plot(x, [100 * found["ESS"] for _, found in own], "-o", label=family, markersize=4)
+            left.errorbar(x, mean, error, fmt=style, color=f"C{index}", capsize=2, markersize=4)
+        share = [100 * found["ESS"] for _, found in own]
+        right.plot(x, share, "-o", color=f"C{index}", label=family, markersize=4)
     left.set_yscale("log")
     left.set_ylabel("divergence / nats")
+    left.set_title("lines KL(true|model), dashes KL(model|true)", fontsize=8)
     right.set_ylabel("effective sample size / %")
     right.set_ylim(0, 100)
     for axes in (left, right):
         axes.set_xlabel(label)
-        axes.legend(fontsize=6)
+    right.legend(fontsize=7)
     figure.savefig(path, dpi=100)
     plt.close(figure)
