@@ -13,7 +13,8 @@ struct Dual {
     static constexpr int lanes = 16;
 
     Dual() = default;
-    Dual(double number) : value(number), tangents{} {} // NOLINT: a constant is a Dual
+    /** A constant; not explicit, so that formulas may contain numbers. */
+    Dual(double number) : value(number), tangents{} {}
 
     double value;
     double tangents[lanes];

@@ -4,10 +4,13 @@
 #include <cmath>
 #include <numbers>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_det.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
-#include "BestRotation.h"
+#include "BestRotations.h"
 #include "FlowFrames.h"
 #include "FlowRuns.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
@@ -182,47 +185,50 @@ TEST_F(ParticleFlows, WhatCannotBeIsRefused) {
         EXPECT_NE(problem(text).find(expected), std::string::npos) << problem(text) << "\n" << expected;
 }
 
-TEST(BestRotation, TurnsBackWhatWasTurnedAndMirrorsNothing) {
+TEST(BestRotations, TurnBackWhatWasTurnedAndMirrorNothing) {
     CounterRandom random(1, CounterRandom::Stream::Sample, 0);
+    const auto normal = [&](int count) {
+        at::Tensor x = at::empty({1, count, 3}, at::kDouble);
+        for (int i = 0; i < 3 * count; i++)
+            x.data_ptr<double>()[i] = random.normal();
+        return x;
+    };
+    const auto turnedAnyhow = [&](const at::Tensor& x) {
+        at::Tensor turned = x.clone();
+        rotate(turned.data_ptr<double>(), static_cast<int>(x.size(1)), random);
+        return turned;
+    };
+    const auto number = [](const at::Tensor& x) { return x.sum().item<double>(); };
     for (const int count : {1, 2, 3, 6}) {
-        std::vector<double> b(3 * count);
-        for (double& x : b)
-            x = random.normal();
-        std::vector<double> a = b, turned(b.size());
-        rotate(a.data(), count, random);
-        const BestRotation rotation = bestRotation(count, a.data(), b.data());
-        rotation.apply(count, b.data(), turned.data());
-        double overlap = 0.0;
-        for (std::size_t i = 0; i < a.size(); i++) {
-            EXPECT_NEAR(turned[i], a[i], 1e-12);
-            overlap += a[i] * a[i];
-        }
-        EXPECT_NEAR(rotation.overlap, overlap, 1e-12);
+        const at::Tensor b = normal(count), a = turnedAnyhow(b);
+        EXPECT_LT((turnOnto(a, b) - a).abs().max().item<double>(), 1e-12);
+        EXPECT_NEAR(number(bestOverlaps(a, b)), number(a * a), 1e-12);
     }
-    std::vector<double> a(18), b(18), mirrored(18), turned(18);
-    for (int i = 0; i < 18; i++) {
-        a[i] = random.normal();
-        b[i] = random.normal();
-        mirrored[i] = i % 3 == 0 ? -a[i] : a[i];
-    }
-    const BestRotation best = bestRotation(6, a.data(), b.data());
-    for (int k = 0; k < 300; k++) {
-        std::vector<double> other = b;
-        rotate(other.data(), 6, random);
-        double overlap = 0.0;
-        for (int i = 0; i < 18; i++)
-            overlap += a[i] * other[i];
-        EXPECT_LT(overlap, best.overlap);
-    }
-    bestRotation(6, a.data(), mirrored.data()).apply(6, mirrored.data(), turned.data());
-    double distance = 0.0;
-    for (int i = 0; i < 18; i++)
-        distance += std::pow(turned[i] - a[i], 2);
-    EXPECT_GT(distance, 0.1);
-    const std::array<double, 9>& m = bestRotation(6, a.data(), mirrored.data()).matrix;
-    EXPECT_NEAR(m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) +
-                    m[2] * (m[3] * m[7] - m[4] * m[6]),
-                1.0, 1e-12);
+    const at::Tensor a = normal(6), b = normal(6);
+    const double best = number(bestOverlaps(a, b));
+    EXPECT_NEAR(number(a * turnOnto(a, b)), best, 1e-12);
+    for (int k = 0; k < 300; k++)
+        EXPECT_LT(number(a * turnedAnyhow(b)), best);
+    const at::Tensor mirrored = a * at::tensor({-1.0, 1.0, 1.0}, at::kDouble), turned = turnOnto(a, mirrored);
+    EXPECT_GT(number((turned - a).square()), 0.1);
+    // A rotation keeps the handedness of three vectors.
+    const auto handedness = [](const at::Tensor& x) {
+        return at::linalg_det(x.select(0, 0).narrow(0, 0, 3)).item<double>();
+    };
+    EXPECT_NEAR(handedness(turned), handedness(mirrored), 1e-12);
+}
+
+TEST(BestRotations, EachPairHasItsOwn) {
+    CounterRandom random(2, CounterRandom::Stream::Sample, 0);
+    at::Tensor x = at::empty({5, 4, 3}, at::kDouble);
+    for (std::int64_t i = 0; i < x.numel(); i++)
+        x.data_ptr<double>()[i] = random.normal();
+    const at::Tensor a = x.narrow(0, 0, 2), b = x.narrow(0, 2, 3), all = bestOverlaps(a, b);
+    ASSERT_EQ((std::vector<std::int64_t>{2, 3}), all.sizes().vec());
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 3; j++)
+            EXPECT_NEAR(all[i][j].item<double>(),
+                        bestOverlaps(a.narrow(0, i, 1), b.narrow(0, j, 1)).item<double>(), 1e-12);
 }
 
 } // namespace

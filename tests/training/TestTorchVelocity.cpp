@@ -201,7 +201,7 @@ TEST_P(TorchVelocityTest, TensorsGoOutAndComeBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, TorchVelocityTest, ::testing::ValuesIn(allCases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 } // namespace
 } // namespace OpenMMScore::testing

@@ -8,8 +8,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 
-#include "BestRotation.h"
+#include "BestRotations.h"
 #include "openmmscore/models/CounterRandom.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/ContinuousFlowProposal.h"
@@ -90,16 +92,15 @@ void pairAround(const FlowPaths& paths, int size, int d, const double* u0, const
 
 /** The same where any frame may be turned. Coordinates are vectors of three, and turn like positions. */
 void pairAligned(int size, int d, const double* u0, const double* u1, double* ends) {
-    const auto row = [d](const double* all, int i) { return all + static_cast<std::ptrdiff_t>(i) * d; };
-    std::vector<double> costs;
-    for (int i = 0; i < size; i++)
-        for (int j = 0; j < size; j++)
-            costs.push_back(-bestRotation(d / 3, row(u0, i), row(u1, j)).overlap);
-    const std::vector<int> partners = optimalAssignment(costs, size);
-    for (int i = 0; i < size; i++) {
-        const double* frame = row(u1, partners[i]);
-        bestRotation(d / 3, row(u0, i), frame).apply(d / 3, frame, ends + static_cast<std::ptrdiff_t>(i) * d);
-    }
+    const auto vectors = [&](const double* rows) {
+        return at::from_blob(const_cast<double*>(rows), {size, d / 3, 3}, at::kDouble);
+    };
+    const at::Tensor samples = vectors(u0), frames = vectors(u1);
+    const at::Tensor costs = bestOverlaps(samples, frames).neg().contiguous();
+    const double* each = costs.data_ptr<double>();
+    const std::vector<int> partners = optimalAssignment({each, each + costs.numel()}, size);
+    const at::Tensor chosen = frames.index_select(0, at::tensor(partners, at::kLong));
+    vectors(ends).copy_(turnOnto(samples, chosen));
 }
 
 } // namespace

@@ -24,9 +24,6 @@ public:
                        at::Tensor& gradient) const override;
 
 private:
-    struct Linear {
-        at::Tensor weight, bias;
-    };
     struct Layer {
         Linear edge0, edge1, gate, coordinate0;
         at::Tensor coordinate1;

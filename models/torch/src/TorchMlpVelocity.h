@@ -17,9 +17,6 @@ public:
                        at::Tensor& gradient) const override;
 
 private:
-    struct Linear {
-        at::Tensor weight, bias;
-    };
     struct Record;
     /** @return [samples, inputs]: what ContinuousFlowDescription::Mlp says, times included */
     at::Tensor inputs(const at::Tensor& u, const at::Tensor& t) const;

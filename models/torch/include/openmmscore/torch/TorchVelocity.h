@@ -73,6 +73,9 @@ public:
     void importTensors(const std::vector<std::vector<double>>& values);
 
 protected:
+    struct Linear {
+        at::Tensor weight, bias;
+    };
     TorchVelocity(const ContinuousFlowDescription& description, const at::TensorOptions& options,
                   std::vector<double> nodeFeatures = {});
     /** @return views of a tensor like getFlatParameters(), in the order and shapes of what is trained */
