@@ -82,6 +82,18 @@ inline const std::string chainBonds =
     "{name = \"B\", mass = 12.0}, {name = \"C\", mass = 12.0}, {name = \"D\", mass = "
     "12.0}, {name = \"E\", mass = 12.0}]\n";
 
+/** The validation losses in a log, empty if there is none. */
+inline std::vector<double> validationLosses(const std::string& log) {
+    std::ifstream file(log);
+    std::vector<double> result;
+    for (std::string line; std::getline(file, line);) {
+        const auto entry = nlohmann::json::parse(line);
+        if (entry.contains("validation_loss"))
+            result.push_back(entry["validation_loss"]);
+    }
+    return result;
+}
+
 /** Runs in a folder of their own, where the frames above are. */
 class ProposalTraining : public ::testing::Test {
 protected:
@@ -113,14 +125,7 @@ protected:
         return all;
     }
     std::vector<double> validation(const std::string& output = "out") {
-        std::ifstream file(folder.path(output + "/log.jsonl"));
-        std::vector<double> result;
-        for (std::string line; std::getline(file, line);) {
-            const auto entry = nlohmann::json::parse(line);
-            if (entry.contains("validation_loss"))
-                result.push_back(entry["validation_loss"]);
-        }
-        return result;
+        return validationLosses(folder.path(output + "/log.jsonl"));
     }
     /** The mean of -log q over the frames for validation, which are the last of the file. */
     double meanLoss(const Proposal& proposal, const std::vector<float>& frames, int validationFrames) {

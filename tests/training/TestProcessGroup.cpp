@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -11,9 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "FlowRuns.h"
 #include "ProcessGroup.h"
+#include "StandInDevice.h"
 
-namespace OpenMMScore {
+namespace OpenMMScore::testing {
 
 namespace {
 
@@ -30,7 +34,8 @@ int freePort() {
     return ntohs(address.sin_port);
 }
 
-using Task = std::function<std::string(ProcessGroup&)>;
+/** What a process does; it returns a complaint. */
+using Task = std::function<std::string()>;
 
 /** Fork a process for one rank, which ends with 0 if the task has no complaint. */
 pid_t startRank(int rank, const Task& task) {
@@ -39,7 +44,7 @@ pid_t startRank(int rank, const Task& task) {
         return process;
     alarm(60);
     setenv("RANK", std::to_string(rank).c_str(), 1);
-    const std::string complaint = task(*ProcessGroup::fromEnvironment());
+    const std::string complaint = task();
     if (!complaint.empty())
         std::fprintf(stderr, "rank %d: %s\n", rank, complaint.c_str());
     _exit(complaint.empty() ? 0 : 1);
@@ -57,6 +62,10 @@ void inTwoProcesses(const Task& task) {
         waitpid(process, &status, 0);
         EXPECT_EQ(status, 0);
     }
+}
+
+void inTwoGroups(const std::function<std::string(ProcessGroup&)>& task) {
+    inTwoProcesses([&] { return task(*ProcessGroup::fromEnvironment()); });
 }
 
 /** 1 + 2, on the processor, which is no matter of NCCL; @return a complaint */
@@ -86,11 +95,11 @@ bool contains(const std::string& text, const char* part) {
 // The module that is found here is StandInNcclGroup.cpp's, which makes a Gloo group.
 
 TEST(ProcessGroup, OpensTheModuleOfNccl) {
-    inTwoProcesses([](ProcessGroup& group) { return group.useGpus() + sumOverRanks(group); });
+    inTwoGroups([](ProcessGroup& group) { return group.useGpus() + sumOverRanks(group); });
 }
 
 TEST(ProcessGroup, LeavesNcclAloneUnlessAllHaveIt) {
-    inTwoProcesses([](ProcessGroup& group) {
+    inTwoGroups([](ProcessGroup& group) {
         const bool second = group.getRank() == 1;
         const std::string problem = second ? useGpusInVain(group) : group.useGpus();
         const char* own = second ? "cannot open shared object" : "1 of the other processes cannot open it";
@@ -100,9 +109,35 @@ TEST(ProcessGroup, LeavesNcclAloneUnlessAllHaveIt) {
     });
 }
 
+TEST_F(ProposalTraining, TwoProcessesOnAnotherDeviceEqualOneOnTheProcessor) {
+    const auto run = [&](const std::string& output, const std::string& device) {
+        TrainingConfig settings = config(matchingRun("vector"), output);
+        settings.training.doublePrecision = true;
+        settings.training.device = device;
+        return settings;
+    };
+    const TrainingConfig one = run("one", "cpu"), two = run("two", "standin");
+    const auto complaint = [&](const TrainingConfig& settings) {
+        openStandInDevice();
+        return messageOf([&] { train(settings); });
+    };
+    inTwoProcesses([&] {
+        if (std::string(std::getenv("RANK")) == "1")
+            return std::string();
+        unsetenv("RANK");
+        return complaint(one);
+    });
+    inTwoProcesses([&] { return complaint(two); });
+    const std::vector<double> expected = numbers("one/proposal.safetensors"),
+                              found = numbers("two/proposal.safetensors");
+    ASSERT_EQ(found.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); i++)
+        ASSERT_NEAR(found[i], expected[i], 1e-9 * std::max(1.0, std::abs(expected[i]))) << i;
+}
+
 TEST(ProcessGroup, AloneNeedsNoNccl) {
     unsetenv("RANK");
     EXPECT_EQ(ProcessGroup::fromEnvironment()->useGpus(), "");
 }
 
-} // namespace OpenMMScore
+} // namespace OpenMMScore::testing

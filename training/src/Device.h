@@ -8,7 +8,7 @@
 namespace OpenMMScore {
 
 /**
- * @param name   "cpu" or "cuda"
+ * @param name   "cpu", "cuda", or a device that whoever calls has given LibTorch
  * @param index  which of them, taken round if there are fewer
  * @throws Error  if LibTorch has no such device here
  */
