@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "DiffusionModels.h"
+#include "Draws.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/DiffusionProposal.h"
 
@@ -21,17 +22,6 @@ using Frame = Proposal::Frame;
 using Settings = DiffusionProposal::Settings;
 
 constexpr auto particles = ModelDescription::Space::Particles;
-
-struct Draw {
-    std::vector<double> positions, logDensity;
-};
-
-Draw draw(const Proposal& proposal, std::uint64_t seed, std::int64_t first, std::int64_t count) {
-    Draw result{std::vector<double>(static_cast<std::size_t>(count * proposal.getNumCoordinates())),
-                std::vector<double>(static_cast<std::size_t>(count))};
-    proposal.sample(seed, first, count, result.positions.data(), result.logDensity.data());
-    return result;
-}
 
 Settings with(Frame frame, int numSteps, Engine engine = Engine::Fast) {
     Settings settings;

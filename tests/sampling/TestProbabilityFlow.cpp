@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "Determinant.h"
 #include "DiffusionModels.h"
 #include "openmmscore/models/Error.h"
 #include "openmmscore/sampling/FrameCoordinates.h"
@@ -86,24 +87,6 @@ TEST(ProbabilityFlow, LeadsThereAndBack) {
     expectThereAndBack(makeModel(description, 0.5), 0.9, 30);
 }
 
-/** ln|det| of a matrix [d, d], by elimination with pivots. */
-double logDeterminant(std::vector<double> a, int d) {
-    double sum = 0;
-    for (int k = 0; k < d; k++) {
-        int pivot = k;
-        for (int i = k; i < d; i++)
-            if (std::abs(a[i * d + k]) > std::abs(a[pivot * d + k]))
-                pivot = i;
-        for (int j = 0; j < d; j++)
-            std::swap(a[k * d + j], a[pivot * d + j]);
-        sum += std::log(std::abs(a[k * d + k]));
-        for (int i = k + 1; i < d; i++)
-            for (int j = d; j-- > k;)
-                a[i * d + j] -= a[i * d + k] / a[k * d + k] * a[k * d + j];
-    }
-    return sum;
-}
-
 /** What generate() says of densities, against the Jacobian of the whole way by differences. */
 void expectJacobian(const std::shared_ptr<const ScoreModel>& model, Proposal::Frame frame, double endTime) {
     ProbabilityFlow flow(model, {}, endTime, 150, 2, ProbabilityFlow::Engine::Plain);
@@ -132,7 +115,7 @@ void expectJacobian(const std::shared_ptr<const ScoreModel>& model, Proposal::Fr
         for (int j = 0; j < d; j++)
             jacobian.push_back((above[j] - below[j]) / (2 * h));
     }
-    const double logVolume = logDeterminant(jacobian, d);
+    const double logVolume = logDeterminant(jacobian, static_cast<std::size_t>(d));
     EXPECT_GT(std::abs(logVolume), 0.01);
     EXPECT_NEAR(prior - logVolume, density[0], 1e-5);
 }

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "Draws.h"
 #include "Proposals.h"
 #include "SplineFlows.h"
 #include "openmmscore/models/Error.h"
@@ -19,17 +20,6 @@ namespace {
 
 using Covariance = GaussianMixtureProposal::Covariance;
 using Frame = Proposal::Frame;
-
-struct Draw {
-    std::vector<double> positions, logDensity;
-};
-
-Draw draw(const Proposal& proposal, std::uint64_t seed, std::int64_t first, std::int64_t count) {
-    Draw result{std::vector<double>(static_cast<std::size_t>(count * proposal.getNumCoordinates())),
-                std::vector<double>(static_cast<std::size_t>(count))};
-    proposal.sample(seed, first, count, result.positions.data(), result.logDensity.data());
-    return result;
-}
 
 double density(const Proposal& proposal, const std::vector<double>& positions) {
     double result;

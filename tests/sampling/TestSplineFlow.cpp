@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "Determinant.h"
 #include "SplineFlows.h"
 #include "openmmscore/models/Error.h"
 
@@ -62,24 +63,6 @@ protected:
         return flow.getDescription().getKind(static_cast<int>(i)) == SplineFlowDescription::Kind::Circular;
     }
 };
-
-/** @return log |det| of a matrix, by elimination with pivots */
-double logDeterminant(std::vector<double> a, std::size_t n) {
-    double sum = 0;
-    for (std::size_t k = 0; k < n; k++) {
-        std::size_t pivot = k;
-        for (std::size_t i = k; i < n; i++)
-            if (std::abs(a[i * n + k]) > std::abs(a[pivot * n + k]))
-                pivot = i;
-        for (std::size_t j = 0; j < n; j++)
-            std::swap(a[k * n + j], a[pivot * n + j]);
-        sum += std::log(std::abs(a[k * n + k]));
-        for (std::size_t i = k + 1; i < n; i++)
-            for (std::size_t j = n; j-- > k;)
-                a[i * n + j] -= a[i * n + k] / a[k * n + k] * a[k * n + j];
-    }
-    return sum;
-}
 
 double angleBetween(double a, double b) {
     return std::remainder(a - b, 2 * std::numbers::pi);
