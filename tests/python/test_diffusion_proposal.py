@@ -163,7 +163,7 @@ def test_moleculesAndFeatures(transferablePath, particlePath):
         ({"time": 1.0}, "expected an end between diffusion times 0 and 1"),
         ({"time": 2.0}, "diffusion time"),
         ({"frame": "absolute"}, "2 numbers are no positions of particles"),
-        ({"frame": "round"}, "frame must be 'absolute', 'centred' or 'vector'"),
+        ({"frame": "round"}, "frame must be one of 'absolute', 'centred', 'vector'"),
     ],
 )
 def test_refusesBadArguments(vectorPath, arguments, text):

@@ -12,8 +12,8 @@
 namespace OpenMMScore {
 
 /**
- * What openmmscore.Proposal holds of C++. Arrays arrive as addresses, as with ModelHandle; proposals.py is
- * the only caller, and checks them first.
+ * What openmmscore.Proposal holds of C++. Arrays arrive as addresses, as with ModelHandle; the classes of
+ * proposals are the only callers, and check them first.
  */
 class ProposalHandle {
 public:

@@ -13,16 +13,8 @@ from numpy.typing import ArrayLike
 
 from .. import modelfile
 from ..plugin import _ProposalHandle
-from .proposals import (
-    FlowProposal,
-    _build,
-    _checkFrame,
-    _families,
-    _integer,
-    _lengthUnit,
-    _plain,
-    _wrong,
-)
+from ._proposalparts import buildHandle, checkFrame, countOf, integer, lengthUnit, plain, wrong
+from .proposals import FlowProposal, _families
 
 _PREFIX = "network."
 
@@ -102,17 +94,17 @@ class ContinuousFlowProposal(FlowProposal):
         numProbes: int = 1,
         allowNoisyWeights: bool = False,
     ):
-        _checkFrame(frame)
+        checkFrame(frame)
         # Internal coordinates are logarithms and angles.
-        length = _lengthUnit(frame) if coordinates is None else None
+        length = lengthUnit(frame) if coordinates is None else None
         tensors = {
-            "location": _plain(location, length, "location"),
-            "scale": _plain(scale, length, "scale"),
+            "location": plain(location, length, "location"),
+            "scale": plain(scale, length, "scale"),
         }
         if coordinates is not None:
             circular = _circularTorsions(coordinates)
         for name, values in network.items():
-            tensors[_PREFIX + name] = _plain(values, None, name)
+            tensors[_PREFIX + name] = plain(values, None, name)
         d = tensors["location"].size
         settings = {
             **(
@@ -127,8 +119,8 @@ class ContinuousFlowProposal(FlowProposal):
             settings["coordinates"] = dict(coordinates)
             count = len(coordinates["rows"])
         else:
-            count = d if frame == "vector" else d // 3 + (frame == "centred")
-        self._handle = _build("continuous-flow", count, frame, settings, tensors)
+            count = countOf(d, frame)
+        self._handle = buildHandle("continuous-flow", count, frame, settings, tensors)
 
     def withSolver(
         self,
@@ -176,13 +168,13 @@ class ContinuousFlowProposal(FlowProposal):
 
         Times are 0 at the normal numbers and 1 at the data; one time may serve for all.
         """
-        u = np.ascontiguousarray(_plain(u, None, "u"))
+        u = np.ascontiguousarray(plain(u, None, "u"))
         d = self._handle.getBaseDimension()
         if u.ndim != 2 or u.shape[1] != d:
-            raise _wrong(f"u must have the shape [n,{d}], got {list(u.shape)}")
-        t = _plain(t, None, "t")
+            raise wrong(f"u must have the shape [n,{d}], got {list(u.shape)}")
+        t = plain(t, None, "t")
         if t.shape not in ((), (len(u),)):
-            raise _wrong(f"t must be one number or have the shape [{len(u)}], got {list(t.shape)}")
+            raise wrong(f"t must be one number or have the shape [{len(u)}], got {list(t.shape)}")
         t = np.ascontiguousarray(np.broadcast_to(t, (len(u),)))
         velocity, divergence = np.empty_like(u), np.empty(len(u))
         self._handle.computeVelocity(
@@ -194,7 +186,9 @@ class ContinuousFlowProposal(FlowProposal):
         document, tensors = _contents(self.encode())
         settings = {**document["settings"], name: value}
         proposal = ContinuousFlowProposal.__new__(ContinuousFlowProposal)
-        proposal._handle = _build("continuous-flow", document["count"], document["frame"], settings, tensors)
+        proposal._handle = buildHandle(
+            "continuous-flow", document["count"], document["frame"], settings, tensors
+        )
         return proposal
 
 
@@ -214,7 +208,7 @@ def optimalPairing(x0: ArrayLike, x1: ArrayLike) -> np.ndarray:
     --------
     >>> x1 = x1[openmmscore.sampling.optimalPairing(x0, x1)]
     """
-    arrays = [np.ascontiguousarray(_plain(x, None, name)) for name, x in (("x0", x0), ("x1", x1))]
+    arrays = [np.ascontiguousarray(plain(x, None, name)) for name, x in (("x0", x0), ("x1", x1))]
     if arrays[0].ndim != 2 or arrays[0].shape != arrays[1].shape:
         raise openmm.OpenMMException(
             "optimalPairing: x0 and x1 must have the same shape [n,d], got "
@@ -244,11 +238,11 @@ def _perceptron(
 ) -> dict[str, Any]:
     """What a file says about the network: widths as its biases have them."""
     first = tensors.get(f"{_PREFIX}layers.0.weight", np.empty((0, 0)))
-    angleFrequencies = _integer(angleFrequencies, "angleFrequencies", 64)
+    angleFrequencies = integer(angleFrequencies, "angleFrequencies", 64)
     d += (2 * angleFrequencies - 1) * len(circular)
     numFeatures = (first.shape[1] if first.ndim == 2 else 0) - d
     if numFeatures < 1 or numFeatures % 2 == 0:
-        raise _wrong(
+        raise wrong(
             f"network: layers.0.weight must have {d} columns for coordinates and an odd number for the time, "
             f"got the shape {list(first.shape)}"
         )
@@ -265,10 +259,10 @@ def _graphNetwork(tensors: Mapping[str, np.ndarray], coordinateRange: float) -> 
     features = tensors[f"{_PREFIX}node_features"]
     embedding = tensors.get(f"{_PREFIX}embedding.weight", np.empty(0))
     if features.ndim != 2 or embedding.ndim != 2:
-        raise _wrong("network: node_features must have the shape [N,any], embedding.weight [H,any]")
+        raise wrong("network: node_features must have the shape [N,any], embedding.weight [H,any]")
     numTimes = embedding.shape[1] - features.shape[1]
     if numTimes < 1 or numTimes % 2 == 0:
-        raise _wrong(
+        raise wrong(
             f"network: embedding.weight must have {features.shape[1]} columns for node features and an odd "
             f"number for the time, got the shape {list(embedding.shape)}"
         )
@@ -286,7 +280,7 @@ def _graphNetwork(tensors: Mapping[str, np.ndarray], coordinateRange: float) -> 
 
 def _solver(solver: str, absoluteTolerance: float, relativeTolerance: float, numSteps: int) -> dict[str, Any]:
     if solver != "dormand-prince":
-        return {"method": solver, "steps": _integer(numSteps, "numSteps", 10**6)}
+        return {"method": solver, "steps": integer(numSteps, "numSteps", 10**6)}
     return {
         "method": solver,
         "absolute_tolerance": float(absoluteTolerance),
@@ -299,7 +293,7 @@ def _trace(trace: str, numProbes: int, allowNoisyWeights: bool) -> dict[str, Any
         return {"method": trace}
     return {
         "method": trace,
-        "probes": _integer(numProbes, "numProbes", 4096),
+        "probes": integer(numProbes, "numProbes", 4096),
         "noisy_weights": bool(allowNoisyWeights),
     }
 

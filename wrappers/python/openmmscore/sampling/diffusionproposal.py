@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from ..diffusion import _bar, _positive
 from ..model import Model
 from ..plugin import _ProposalHandle
-from .proposals import FlowProposal, _families, _integer, _wrong
+from ._proposalparts import FRAMES, checkFrame, integer
+from .proposals import FlowProposal, _families
 
 # Between two looks at the keyboard, s.
 _SECONDS_PER_CALL = 1.0
@@ -69,17 +70,15 @@ class DiffusionProposal(FlowProposal):
         double: bool = False,
     ):
         model = model if isinstance(model, Model) else Model(model)
-        frames = {"centred": 1, "vector": 2, "absolute": 0}
         if frame is None:
             frame = "centred" if model.space == "particles" else "vector"
-        if frame not in frames:
-            raise _wrong(f"frame must be 'absolute', 'centred' or 'vector', got {frame!r:.40}")
+        checkFrame(frame)
         self._handle = _ProposalHandle.ofDiffusion(
             model._handle,
             model._featureArray(features, 1).ravel().tolist(),
             float(model._times(time, 1)[0]),
             _positive(steps, "DiffusionProposal", "steps"),
-            frames[frame],
+            FRAMES.index(frame),
             0 if threads is None else _positive(threads, "DiffusionProposal", "threads"),
             bool(double),
         )
@@ -94,8 +93,8 @@ class DiffusionProposal(FlowProposal):
         progress : bool
             whether to show a progress bar on stderr
         """
-        n = _integer(n, "n", 2**48)
-        seed, first = _integer(seed, "seed", 2**64 - 1), _integer(first, "first", 2**62)
+        n = integer(n, "n", 2**48)
+        seed, first = integer(seed, "seed", 2**64 - 1), integer(first, "first", 2**62)
         positions, density = np.empty((n, *self._shape)), np.empty(n)
         with _bar(n, progress, "sampling") as bar:
             for begin, end in _pieces(n):

@@ -25,21 +25,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
-from .. import modelfile
 from ..plugin import _ProposalHandle
-from ._arrays import checkedCount
+from ._proposalparts import FRAMES, buildHandle, configurations, countOf, integer, lengthUnit, plain, wrong
 
 # Classes of families that offer more than a Proposal does; each is added where it is defined.
 _families: dict[str, type[Proposal]] = {}
-
-_FRAMES = ("absolute", "centred", "vector")
 
 
 class Proposal:
@@ -83,7 +78,7 @@ class Proposal:
     @property
     def frame(self) -> str:
         """ "absolute", "centred" or "vector"."""
-        return _FRAMES[self._handle.getFrame()]
+        return FRAMES[self._handle.getFrame()]
 
     @property
     def hasDensity(self) -> bool:
@@ -114,8 +109,8 @@ class Proposal:
         logDensity : array of float64, shape [n]
             natural logarithm of the density with which each was drawn
         """
-        n = _integer(n, "n", 2**48)
-        seed, first = _integer(seed, "seed", 2**64 - 1), _integer(first, "first", 2**62)
+        n = integer(n, "n", 2**48)
+        seed, first = integer(seed, "seed", 2**64 - 1), integer(first, "first", 2**62)
         positions = np.empty((n, *self._shape))
         density = np.empty(n)
         self._handle.sample(seed, first, n, positions.ctypes.data, density.ctypes.data)
@@ -151,10 +146,10 @@ class Proposal:
 
     def _positions(self, positions: ArrayLike) -> np.ndarray:
         expected = None if self.frame == "vector" else unit.nanometer
-        array = np.ascontiguousarray(_plain(positions, expected, "positions"))
+        array = np.ascontiguousarray(plain(positions, expected, "positions"))
         if array.ndim != 1 + len(self._shape) or array.shape[1:] != self._shape:
             shape = ",".join(map(str, self._shape))
-            raise _wrong(f"positions must have the shape [n,{shape}], got {list(array.shape)}")
+            raise wrong(f"positions must have the shape [n,{shape}], got {list(array.shape)}")
         return array
 
     @property
@@ -191,15 +186,15 @@ class GaussianMixtureProposal(Proposal):
     def __init__(
         self, weights: ArrayLike | None, means: ArrayLike, covariances: ArrayLike, frame: str = "absolute"
     ):
-        means = _samples(means, frame, "means", "K")
+        means = configurations(means, frame, "means", "K")
         count, width = len(means), means[0].size
-        weights = np.ones(count) if weights is None else _plain(weights, None, "weights")
+        weights = np.ones(count) if weights is None else plain(weights, None, "weights")
         if weights.shape != (count,):
-            raise _wrong(
+            raise wrong(
                 f"weights must have the shape [{count}], as there are means, got {list(weights.shape)}"
             )
         kind, covariances = _covariances(covariances, count, width, frame)
-        self._handle = _build(
+        self._handle = buildHandle(
             "gaussian-mixture",
             means.shape[1],
             frame,
@@ -240,14 +235,14 @@ class GaussianMixtureProposal(Proposal):
         """
         from .mixturefit import fitMixture
 
-        array = _samples(positions, frame, "positions", "n")
+        array = configurations(positions, frame, "positions", "n")
         if not np.isfinite(array).all():
-            raise _wrong("positions to fit must be finite")
+            raise wrong("positions to fit must be finite")
         return cls(
             *fitMixture(
                 cls,
                 array,
-                _integer(numComponents, "numComponents", 65536),
+                integer(numComponents, "numComponents", 65536),
                 seed,
                 covariance,
                 frame,
@@ -282,16 +277,15 @@ class AffineCouplingProposal(Proposal):
         frame: str = "absolute",
     ):
         tensors = {
-            "location": _plain(location, _lengthUnit(frame), "location"),
-            "scale": _plain(scale, _lengthUnit(frame), "scale"),
+            "location": plain(location, lengthUnit(frame), "location"),
+            "scale": plain(scale, lengthUnit(frame), "scale"),
         }
         for index, layer in enumerate(layers):
             for name, values in layer.items():
-                tensors[f"layers.{index}.{name}"] = _plain(values, None, name)
+                tensors[f"layers.{index}.{name}"] = plain(values, None, name)
         hidden = [np.size(layer.get("hidden.bias", ())) for layer in layers]
-        size = tensors["location"].size
-        count = size if frame == "vector" else size // 3 + (frame == "centred")
-        self._handle = _build("affine-coupling", count, frame, {"hidden": hidden}, tensors)
+        count = countOf(tensors["location"].size, frame)
+        self._handle = buildHandle("affine-coupling", count, frame, {"hidden": hidden}, tensors)
 
 
 class FlowProposal(Proposal):
@@ -310,9 +304,9 @@ class FlowProposal(Proposal):
         Molecules in internal coordinates all have one orientation; sample() turns them.
         """
         d = self._handle.getBaseDimension()
-        array = np.ascontiguousarray(_plain(z, None, "z"))
+        array = np.ascontiguousarray(plain(z, None, "z"))
         if array.ndim != 2 or array.shape[1] != d:
-            raise _wrong(f"z must have the shape [n,{d}], got {list(array.shape)}")
+            raise wrong(f"z must have the shape [n,{d}], got {list(array.shape)}")
         positions, logDet = np.empty((len(array), *self._shape)), np.empty(len(array))
         self._handle.fromBase(len(array), array.ctypes.data, positions.ctypes.data, logDet.ctypes.data)
         return positions, logDet
@@ -347,77 +341,15 @@ def _restore(cls: type, data: bytes) -> Proposal:
     return proposal
 
 
-def _build(
-    family: str, count: int, frame: str, settings: dict[str, Any], tensors: dict[str, np.ndarray]
-) -> _ProposalHandle:
-    """A file in memory, read as any other: what it must satisfy is said in one place only."""
-    _checkFrame(frame)
-    document = {
-        "kind": "proposal",
-        "format_version": 1,
-        "family": family,
-        "count": count,
-        "frame": frame,
-        "settings": settings,
-        "provenance": {},
-    }
-    try:
-        return _ProposalHandle.fromBytes(modelfile.encode(document, tensors), "arguments")
-    except modelfile.ModelFileError as error:
-        raise _wrong(str(error)) from None
-    except openmm.OpenMMException as error:
-        raise openmm.OpenMMException(str(error).removeprefix("arguments: ")) from None
-
-
-def _checkFrame(frame: str) -> None:
-    if frame not in _FRAMES:
-        raise _wrong(f"frame must be one of {', '.join(map(repr, _FRAMES))}, got {frame!r:.40}")
-
-
-def _lengthUnit(frame: str) -> unit.Unit | None:
-    return None if frame == "vector" else unit.nanometer
-
-
-def _samples(values: ArrayLike, frame: str, name: str, count: str) -> np.ndarray:
-    """Numbers [n,N,3] in nm or, of vectors, [n,d]."""
-    _checkFrame(frame)
-    array = _plain(values, _lengthUnit(frame), name)
-    vector = frame == "vector"
-    if array.ndim != (2 if vector else 3) or (not vector and array.shape[2] != 3) or array.size == 0:
-        raise _wrong(
-            f"{name} must have the shape [{count},{'d' if vector else 'N,3'}], got {list(array.shape)}"
-        )
-    return array
-
-
 def _covariances(values: ArrayLike, count: int, width: int, frame: str) -> tuple[str, np.ndarray]:
-    array = _plain(values, None if frame == "vector" else unit.nanometer**2, "covariances")
+    array = plain(values, None if frame == "vector" else unit.nanometer**2, "covariances")
     if array.shape in ((), (count,)):
         return "isotropic", np.full(count, array) if array.ndim == 0 else array
     if array.shape in ((count, width), (count, width // 3, 3)):
         return "diagonal", array.reshape(count, width)
     if array.shape == (count, width, width):
         return "full", array
-    raise _wrong(
+    raise wrong(
         f"covariances must have the shape [{count}], [{count},{width}] or [{count},{width},{width}], got "
         f"{list(array.shape)}"
     )
-
-
-def _plain(values: ArrayLike, expected: unit.Unit | None, name: str) -> np.ndarray:
-    if unit.is_quantity(values):
-        if expected is None or not values.unit.is_compatible(expected):
-            raise _wrong(f"{name} must be in {expected or 'no unit'}, their unit is {values.unit}")
-        values = values.value_in_unit(expected)
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise _wrong(f"{name} must be an array of numbers, got {values!r:.60}") from None
-
-
-def _integer(value: Any, name: str, most: int) -> int:
-    return checkedCount(value, f"Proposal: {name}", 0, most)
-
-
-def _wrong(sentence: str) -> openmm.OpenMMException:
-    return openmm.OpenMMException(f"Proposal: {sentence}")

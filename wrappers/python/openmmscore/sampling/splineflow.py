@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..plugin import _ProposalHandle
-from .proposals import FlowProposal, _build, _checkFrame, _families, _lengthUnit, _plain, _wrong
+from ._proposalparts import buildHandle, checkFrame, countOf, lengthUnit, plain, wrong
+from .proposals import FlowProposal, _families
 
 _FLOW = {
     "circular": [],
@@ -79,12 +80,12 @@ class SplineFlowProposal(FlowProposal):
         frame: str = "absolute",
         coordinates: Mapping[str, Any] | None = None,
     ):
-        _checkFrame(frame)
+        checkFrame(frame)
         settings = _complete(flow)
         # Internal coordinates are logarithms and angles.
-        length = _lengthUnit(frame) if coordinates is None else None
+        length = lengthUnit(frame) if coordinates is None else None
         arrays = {
-            name: _plain(values, length if name in ("location", "scale") else None, name)
+            name: plain(values, length if name in ("location", "scale") else None, name)
             for name, values in (tensors or {}).items()
         }
         for name, shape in self.tensorShapes(settings).items():
@@ -94,9 +95,8 @@ class SplineFlowProposal(FlowProposal):
         if "rows" in coordinates:
             count = len(coordinates["rows"])
         else:
-            size = settings["dimension"]
-            count = size if frame == "vector" else size // 3 + (frame == "centred")
-        self._handle = _build(
+            count = countOf(settings["dimension"], frame)
+        self._handle = buildHandle(
             "spline-flow", count, frame, {"coordinates": coordinates, "flow": settings}, arrays
         )
 
@@ -112,7 +112,7 @@ class SplineFlowProposal(FlowProposal):
 def _complete(flow: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with their defaults; what they must satisfy is said where files are read."""
     if "dimension" not in flow:
-        raise _wrong("flow must have a 'dimension'")
+        raise wrong("flow must have a 'dimension'")
     settings = {**_FLOW, **flow}
     settings["layers"] = [
         {**_LAYER, **(_TRANSFORMER if layer.get("network") == "transformer" else {}), **layer}
@@ -126,7 +126,7 @@ def _plainNumber(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, range):
         return list(value)
-    raise _wrong(f"flow must hold numbers, words and lists, got {value!r:.40}")
+    raise wrong(f"flow must hold numbers, words and lists, got {value!r:.40}")
 
 
 _families["spline-flow"] = SplineFlowProposal

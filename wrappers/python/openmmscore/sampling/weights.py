@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +11,12 @@ from openmm import unit
 
 from ..plugin import _WeightsHandle
 from ._arrays import address, checkedCount, checkedSeed, numbers, spread, vector
-from .estimates import Estimate, Histogram, ParetoTail, WeightSummary, WeightWarning
+from ._weightdiagnostics import WeightDiagnostics
+from .estimates import Estimate, Histogram
 from .histograms import binIndex, binSizes, makeBins
 
 
-class Weights:
+class Weights(WeightDiagnostics):
     """Weights of n independent samples x of a proposal q for a target exp(-u), in float64.
 
     log w = -u(x) - log q(x), with all constants: the mean weight is then an estimate of the target's Z. A
@@ -57,11 +56,10 @@ class Weights:
                     f"Weights: status must have the shape {list(array.shape)}, one for each sample, got "
                     f"{list(status.shape)}"
                 )
-        self._status: np.ndarray | None = status
-        self._handle = _WeightsHandle(len(array), address(array), address(status))
-        self._raw: Weights | None = None
-        self._treatment = "none"
-        self._warned = False
+        super().__init__(_WeightsHandle(len(array), address(array), address(status)), status)
+
+    def __reduce__(self):
+        return (_restore, (self.logWeights, self._status, self._raw, self._treatment))
 
     @classmethod
     def fromEnergies(
@@ -76,33 +74,6 @@ class Weights:
         with np.errstate(invalid="ignore"):
             return cls(-u - logq, status)
 
-    def __len__(self) -> int:
-        return self._handle.getNumSamples()
-
-    def __repr__(self) -> str:
-        treated = "" if self._raw is None else f", {self.treatment}"
-        return (
-            f"<openmmscore.Weights of {len(self):,} samples, ESS {self.effectiveSampleSize():,.1f}{treated}>"
-        )
-
-    def __reduce__(self):
-        return (_restore, (self.logWeights, self._status, self._raw, self._treatment))
-
-    @property
-    def logWeights(self) -> np.ndarray:
-        """Log weights, shape [n]; -inf for weight zero."""
-        result = np.empty(len(self))
-        self._handle.getLogWeights(address(result))
-        return result
-
-    @cached_property
-    def normalized(self) -> np.ndarray:
-        """Weights that sum to 1, shape [n], read-only."""
-        result = np.empty(len(self))
-        self._handle.getNormalized(address(result))
-        result.flags.writeable = False
-        return result
-
     @property
     def raw(self) -> Weights | None:
         """The weights before smoothed() or truncated(); None if these are the raw ones."""
@@ -112,68 +83,6 @@ class Weights:
     def treatment(self) -> str:
         """What was done to the raw weights, in words; "none" if nothing."""
         return self._treatment
-
-    @property
-    def statusCounts(self) -> dict[int, int]:
-        """How many samples have each status."""
-        if self._status is None:
-            return {0: len(self)}
-        return {int(s): int(c) for s, c in zip(*np.unique(self._status, return_counts=True), strict=True)}
-
-    def effectiveSampleSize(self) -> float:
-        """Return Kish's effective sample size (sum w)^2 / sum w^2, from 1 to n."""
-        return self._handle.effectiveSampleSize()
-
-    def perplexity(self) -> float:
-        """Return exp of the entropy of the normalised weights, an effective sample size from 1 to n."""
-        return self._handle.perplexity()
-
-    def largestShare(self) -> float:
-        """Return the largest normalised weight."""
-        return self._handle.largestShare()
-
-    def paretoK(self) -> float:
-        """Return the shape k-hat of the weights' tail: good below 0.5, usable to 0.7, misleading above.
-
-        -inf if all weights are equal, +inf if too few differ to tell. Agrees with ArviZ's psislw().
-        """
-        return self._paretoTail[0]
-
-    def paretoTail(self) -> ParetoTail | None:
-        """Return the distribution fitted to the largest weights; None if none can be."""
-        k, scale, threshold, count = self._paretoTail
-        if not np.isfinite(k):
-            return None
-        # From weights relative to the largest to weights relative to the mean.
-        factor = len(self) * self.largestShare()
-        return ParetoTail(k, scale * factor, threshold * factor, count / len(self))
-
-    @cached_property
-    def _paretoTail(self) -> list[float]:
-        return self._handle.paretoTail()
-
-    def warnings(self) -> list[str]:
-        """Return sentences on what is wrong: k-hat above 0.7, effective sample size below 100.
-
-        Those of treated weights are those of the raw ones: no treatment adds information.
-        """
-        return (self._raw or self)._handle.warnings().splitlines()
-
-    def summary(self) -> WeightSummary:
-        """Return all diagnostics in one object that prints itself."""
-        return WeightSummary(
-            numSamples=len(self),
-            statusCounts=self.statusCounts,
-            numZero=int(np.isneginf(self.logWeights).sum()),
-            treatment=self.treatment,
-            effectiveSampleSize=self.effectiveSampleSize(),
-            perplexity=self.perplexity(),
-            paretoK=self.paretoK(),
-            largestShare=self.largestShare(),
-            logNormalization=Estimate(*self._handle.logNormalization()),
-            warnings=[] if self._raw is not None else self.warnings(),
-            raw=None if self._raw is None else self._raw.summary(),
-        )
 
     def smoothed(self) -> Weights:
         """Return Pareto-smoothed weights (PSIS): the largest replaced by quantiles of the fitted tail."""
@@ -396,12 +305,6 @@ class Weights:
             len(columns), address(columns), len(logZ), checkedSeed(seed), address(logZ), address(means)
         )
         return logZ, means
-
-    def _warn(self) -> None:
-        if not self._warned:
-            self._warned = True
-            for sentence in self.warnings():
-                warnings.warn(sentence, WeightWarning, stacklevel=3)
 
 
 def _restore(
