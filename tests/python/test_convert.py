@@ -218,6 +218,7 @@ def test_particles_come_from_a_file(tmp_path):
         ('[{"mass": 1}, {"mass": 1}, {"mass": -1}]', "positive number"),
         ('[{"mass": 1}, {"mass": 1}, {"mass": 1, "colour": 2}]', "'colour' is unknown"),
         ('{"particles": [{"mass": 1}, {"mass": 1}, {"mass": 1}], "bonds": [1]}', "bonds are pairs"),
+        ('{"particles": [{"mass": 1}, {"mass": 1}, {"mass": 1}], "bonds": [[0, 1.5]]}', "bonds are pairs"),
     ],
 )
 def test_bad_particles_are_refused(tmp_path, content, reason):

@@ -149,6 +149,7 @@ def test_what_is_not_finite_is_dropped_and_counted(vectorPath, monkeypatch):
         ({"method": "stochastic-heun", "churn": -1.0}, "expected a churn of 0 at least"),
         ({"ending": "noisy"}, "expected the ending 'clean' or 'upstream-lowest-level'"),
         ({"threads": 0}, "threads must be an integer"),
+        ({"correctorSteps": True}, "correctorSteps must be an integer of at least 0, got True"),
     ],
 )
 def test_refuses_bad_arguments(vectorPath, arguments, text):
@@ -167,8 +168,14 @@ def test_stochastic_heun_without_churn_is_heun(vectorPath):
 
 def test_refuses_bad_numbers_of_samples(vectorPath):
     sampler = DiffusionSampler(vectorPath, 10)
-    for arguments in ({"n": -1}, {"n": 1.5}, {"n": 1, "seed": -1}, {"n": 1, "first": -1}):
-        with pytest.raises(openmm.OpenMMException):
+    for arguments in (
+        {"n": -1},
+        {"n": 1.5},
+        {"n": 1, "seed": -1},
+        {"n": 1, "seed": 2**31},
+        {"n": 1, "first": -1},
+    ):
+        with pytest.raises(openmm.OpenMMException, match="DiffusionSampler: .* must be an integer"):
             sampler.sample(**arguments)
 
 

@@ -78,3 +78,5 @@ def test_mistakesAreNamed():
             centroidLogDensity(x, sigma)
     with pytest.raises(openmm.OpenMMException, match=r"\[n,N,3\]"):
         centroidLogDensity(np.zeros(6), 1.0)
+    with pytest.raises(openmm.OpenMMException, match="positions must be in nm, their unit is kelvin"):
+        centroidLogDensity(x * unit.kelvin, 1.0)

@@ -140,6 +140,8 @@ def test_aChainMayStartAnywhere():
         sampler.sample(50, initialPositions=[[0.5, 0, 0]])
     with pytest.raises(OpenMMException, match="not both"):
         sampler.sample(50, start=chain.last, initialPositions=start)
+    with pytest.raises(OpenMMException, match="initialPositions must be in nm, their unit is kelvin"):
+        sampler.sample(50, initialPositions=start._value * unit.kelvin)
 
 
 def test_whatHasNoWeightIsRejectedAndCounted():

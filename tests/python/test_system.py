@@ -66,7 +66,7 @@ def test_vectorModelsHaveAParticleForEveryThreeCoordinates(vectorPath):
 
 @pytest.mark.parametrize("copies", [0, -1, 2.5, True, "many", None])
 def test_badNumbersOfCopiesAreRefused(copies, particlePath):
-    with pytest.raises(OpenMMException, match="copies must be a positive integer"):
+    with pytest.raises(OpenMMException, match="copies must be an integer of at least 1"):
         createSystem(particlePath, copies=copies)
 
 
@@ -96,3 +96,7 @@ def test_repeatPositionsCyclesThroughTheStructures(positions):
     assert repeatPositions(positions[0], 2).shape == (10, 3)
     with pytest.raises(OpenMMException, match="must have the shape"):
         repeatPositions(positions[0, 0], 2)
+    with pytest.raises(OpenMMException, match="must be in nm, their unit is kelvin"):
+        repeatPositions(positions[0] * unit.kelvin, 2)
+    with pytest.raises(OpenMMException, match="copies must be an integer of at least 1"):
+        repeatPositions(positions[0], 0)

@@ -72,6 +72,12 @@ def test_a_transposed_tensor_is_read_by_its_strides(path):
     assert np.array_equal(torch_checkpoint.read(file.write(path, content))["a"], array.T)
 
 
+def test_tensors_without_numbers_keep_their_shape(path):
+    file = TorchFile()
+    found = torch_checkpoint.read(file.write(path, {"a": file.tensor(np.zeros((0, 3), np.float32))}))
+    assert found["a"].shape == (0, 3)
+
+
 def test_parameters_are_their_tensors(path):
     file = TorchFile()
     tensor = file.tensor(np.ones(2, np.float32))

@@ -6,9 +6,10 @@ Example
 >>> model = openmmscore.Model("alanine.safetensors")
 >>> topology, system = openmmscore.createSystem(model, copies=100)
 
-Submodules: ``diagnostics`` (what is installed and what failed to load), ``convert`` (weights of other
-programs), ``analysis`` (histograms, free energies, plots). Importing the package loads neither LibTorch nor
-anything that only analysis and plots need.
+Submodules: ``sampling`` (proposals, weights, annealing), ``train`` and ``evaluation`` (what the commands of
+these names do), ``analysis`` (histograms, free energies, plots), ``convert`` (weights of other programs),
+``modelfile`` (what is in a file) and ``diagnostics`` (what is installed and what failed to load). Importing
+the package loads neither LibTorch nor anything that only analysis and plots need.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from ._arrays import checkedCount
 from .model import Model
 from .plugin import _DiffusionHandle, _FlowHandle
 
@@ -103,13 +104,13 @@ class DiffusionSampler:
         self._handle = _DiffusionHandle(
             self._model._handle,
             own,
-            _positive(steps, "DiffusionSampler", "steps"),
+            checkedCount(steps, "DiffusionSampler: steps"),
             method or "",
             _threads(threads, "DiffusionSampler"),
             bool(double),
             float(eta),
             float(signalToNoise),
-            _positive(correctorSteps, "DiffusionSampler", "correctorSteps", allowZero=True),
+            checkedCount(correctorSteps, "DiffusionSampler: correctorSteps", 0),
             ending != "clean",
             float(churn),
         )
@@ -144,7 +145,7 @@ class DiffusionSampler:
         n : int
             how many
         seed : int
-            of the random numbers
+            of the random numbers, 0 to 2^31 - 1
         first : int
             number of the first sample in the sequence
         progress : bool
@@ -156,8 +157,8 @@ class DiffusionSampler:
             positions of particle models have their centroid at the origin; a vector of d numbers is the
             first d of x0, y0, z0, x1, ..., the rest zero
         """
-        n = _positive(n, "DiffusionSampler", "the number of samples", allowZero=True)
-        seed = _seed(seed, "DiffusionSampler")
+        n = checkedCount(n, "DiffusionSampler: the number of samples", 0)
+        seed, first = _place(seed, first, "DiffusionSampler")
         z = np.empty((n, self._model.numCoordinates))
         with _bar(n * self.numUpdates, progress, "sampling") as bar:
             for begin in range(0, n, _BATCH):
@@ -198,6 +199,11 @@ class DiffusionDensity:
         what a transferable network is told about each particle
     threads : int, optional
         how many processor cores to use (default: all)
+
+    Raises
+    ------
+    openmm.OpenMMException
+        if the model does not answer up to the noise, or arguments do not fit it
     """
 
     def __init__(
@@ -214,7 +220,7 @@ class DiffusionDensity:
             self._model._handle,
             own,
             self._model._times(time, 1)[0],
-            _positive(steps, "DiffusionDensity", "steps"),
+            checkedCount(steps, "DiffusionDensity: steps"),
             _threads(threads, "DiffusionDensity"),
         )
         # In nm^-D instead of the network's units.
@@ -234,10 +240,10 @@ class DiffusionDensity:
             ln of the density in nm^-D, with D = 3N-3 for particles (of configurations centred on the origin,
             volume measured in their subspace) and D = d for vectors
         """
-        n = _positive(n, "DiffusionDensity", "the number of samples", allowZero=True)
+        n = checkedCount(n, "DiffusionDensity: the number of samples", 0)
         z, logDensity = np.empty((n, self._model.numCoordinates)), np.empty(n)
         arrays = (z.ctypes.data, logDensity.ctypes.data)
-        self._handle.drawStart(_seed(seed, "DiffusionDensity"), first, n, *arrays)
+        self._handle.drawStart(*_place(seed, first, "DiffusionDensity"), n, *arrays)
         with _bar(n * self._handle.getNumSteps(), progress, "density") as bar:
             for begin, end in _pieces(self._handle.getNumSteps(), n * (16 * z.shape[1] + 4)):
                 self._handle.generate(n, *arrays, begin, end)
@@ -250,6 +256,12 @@ class DiffusionDensity:
         Parameters
         ----------
         positions : array or Quantity in nm, shape [n,N,3] or [N,3]
+        progress : bool
+            whether to show a progress bar on stderr
+
+        Returns
+        -------
+        array of float64, shape [n]; a float for one configuration
         """
         z, single = self._model._scaled(positions)
         z = np.array(z, dtype=np.float64)
@@ -284,22 +296,12 @@ def _bar(total: int, progress: bool, what: str):
     return tqdm(total=total, disable=not progress, desc=what, unit="step", unit_scale=True, mininterval=1.0)
 
 
-def _positive(value: int, who: str, what: str, allowZero: bool = False) -> int:
-    lowest = 0 if allowZero else 1
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
-        raise openmm.OpenMMException(
-            f"{who}: {what} must be an integer of at least {lowest}, got {value!r:.60}"
-        )
-    return int(value)
-
-
-def _seed(seed: int, who: str) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**31:
-        raise openmm.OpenMMException(f"{who}: the seed must be an integer from 0 to 2^31-1, got {seed!r:.60}")
-    return int(seed)
+def _place(seed: int, first: int, who: str) -> tuple[int, int]:
+    """Return a seed and the number of a first sample, checked."""
+    return checkedCount(seed, f"{who}: the seed", 0, 2**31 - 1), checkedCount(first, f"{who}: first", 0)
 
 
 def _threads(threads: int | None, who: str) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _positive(threads, who, "threads")
+    return checkedCount(threads, f"{who}: threads")

@@ -11,10 +11,9 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from ._units import GAS_CONSTANT
 from .features import featureArray, sequenceFeatures
 from .plugin import _ModelHandle
-
-_GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K
 
 
 class Model:
@@ -271,7 +270,7 @@ class Model:
 
     @property
     def _kT(self) -> float:
-        return _GAS_CONSTANT * self._description["temperature"]
+        return GAS_CONSTANT * self._description["temperature"]
 
     def _fail(self, sentence: str) -> openmm.OpenMMException:
         return openmm.OpenMMException(f"Model {self.title!r}: {sentence}")

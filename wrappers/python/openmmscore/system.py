@@ -10,6 +10,8 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from ._arrays import checkedCount
+from ._units import lengths
 from .features import renamedResidues
 from .model import Model
 from .plugin import ScoreForce
@@ -83,8 +85,7 @@ def createSystem(
             f"createSystem: the model {model.title!r} names no particles, so masses are unknown; build the "
             "System by hand and add a ScoreForce with addMolecule()"
         )
-    if isinstance(copies, bool) or not isinstance(copies, (int, np.integer)) or copies < 1:
-        raise openmm.OpenMMException(f"createSystem: copies must be a positive integer, got {copies!r:.60}")
+    copies = checkedCount(copies, "createSystem: copies")
 
     description = model.description
     if sequence is not None:
@@ -156,13 +157,17 @@ def repeatPositions(positions: ArrayLike, copies: int) -> unit.Quantity:
     -------
     Quantity in nm of an array of shape [copies*N,3]
 
+    Raises
+    ------
+    openmm.OpenMMException
+        if positions have another shape or are no lengths, or copies is not positive
+
     Examples
     --------
     >>> simulation.context.setPositions(openmmscore.repeatPositions(pdb.positions, 100))
     """
-    if unit.is_quantity(positions):
-        positions = positions.value_in_unit(unit.nanometer)
-    array = np.asarray(positions, dtype=np.float64)
+    copies = checkedCount(copies, "repeatPositions: copies")
+    array = lengths(positions, "repeatPositions: positions")
     if array.ndim == 2:
         array = array[np.newaxis]
     if array.ndim != 3 or array.shape[2] != 3 or len(array) == 0:

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from openmm import unit
 
 from . import plugin
-
-_GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K
+from ._arrays import address
+from ._units import GAS_CONSTANT
 
 FrameStatus = IntEnum(
     "FrameStatus",
@@ -73,7 +73,7 @@ class TargetEnergies:
     def potentialEnergies(self) -> unit.Quantity:
         """Potential energies in kJ/mol, +inf where the status is not Ok; a Quantity, shape [n]."""
         return unit.Quantity(
-            self.reducedEnergies * (_GAS_CONSTANT * self.temperatures), unit.kilojoule_per_mole
+            self.reducedEnergies * (GAS_CONSTANT * self.temperatures), unit.kilojoule_per_mole
         )
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ class BoltzmannTarget:
     @property
     def kT(self) -> float:
         """kT in kJ/mol."""
-        return _GAS_CONSTANT * self._handle.getTemperature()
+        return GAS_CONSTANT * self._handle.getTemperature()
 
     @property
     def numContexts(self) -> int:
@@ -332,10 +332,6 @@ class BoltzmannTarget:
     def _evaluatePiece(self, frames, boxes, temperatures, names, values, energies, statuses, forces):
         # The arrays live until the call returns; results are contiguous parts of arrays made above.
         positions = np.ascontiguousarray(frames, dtype=np.float64)
-
-        def address(array):
-            return 0 if array is None else array.ctypes.data
-
         return self._handle.evaluate(
             len(positions),
             address(positions),

@@ -2,7 +2,8 @@
 
 They are those of Plainer et al., "Consistent Sampling and Simulation: Molecular Dynamics with Energy-Based
 Diffusion Models" (arXiv:2506.17139), so numbers can be set beside theirs. All depend on how many samples
-there are: two sets from one distribution are a finite distance apart, see compareSamples().
+there are: two sets from one distribution are a finite distance apart, see compareSamples(). Arrays of another
+shape or with numbers that are not finite are a ValueError.
 """
 
 from __future__ import annotations
@@ -40,8 +41,6 @@ def jensenShannon2d(
     -------
     float, in nats
     """
-    from scipy.special import rel_entr
-
     first, second = _samples(first, "first"), _samples(second, "second")
     if limits is None:
         both = np.concatenate([first, second])
@@ -49,9 +48,7 @@ def jensenShannon2d(
     p, q = (np.histogram2d(x[:, 0], x[:, 1], bins, limits)[0] for x in (first, second))
     if not p.any() or not q.any():
         raise ValueError(f"no sample of one set lies within {limits}")
-    p, q = p / p.sum(), q / q.sum()
-    mean = (p + q) / 2
-    return float(rel_entr(p, mean).sum() + rel_entr(q, mean).sum()) / 2
+    return _jensenShannon(p / p.sum(), q / q.sum())
 
 
 def freeEnergyError(
@@ -142,8 +139,6 @@ def pairDistanceDivergence(first: ArrayLike, second: ArrayLike, gap: int = 3, wi
     -------
     float, in nats
     """
-    from scipy.special import rel_entr
-
     from .geometry import bondLengths
 
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
@@ -156,8 +151,7 @@ def pairDistanceDivergence(first: ArrayLike, second: ArrayLike, gap: int = 3, wi
         distances = [bondLengths(x, [pair])[:, 0] for x in (first, second)]
         bins = int(max(x.max() for x in distances) / width) + 1
         p, q = (np.bincount((x / width).astype(int), minlength=bins) / len(x) + 1e-10 for x in distances)
-        mean = (p + q) / 2
-        total += float(rel_entr(p, mean).sum() + rel_entr(q, mean).sum()) / 2
+        total += _jensenShannon(p, q)
     return total / len(pairs)
 
 
@@ -261,6 +255,14 @@ def compareSamples(
             ]
         )
     return Comparison(count, *(float(mean) for mean in np.mean(rows, axis=0)))
+
+
+def _jensenShannon(p: np.ndarray, q: np.ndarray) -> float:
+    """1/2 sum p ln(p/m) + 1/2 sum q ln(q/m) with m = (p+q)/2."""
+    from scipy.special import rel_entr
+
+    mean = (p + q) / 2
+    return float(rel_entr(p, mean).sum() + rel_entr(q, mean).sum()) / 2
 
 
 def _samples(values: ArrayLike, name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import modelfile
+from .._units import GAS_CONSTANT
 from . import particles as particleLists
 from . import systems, tensors
 from .errors import ConversionError
@@ -152,9 +153,8 @@ def _ordered(experts: list[Expert]) -> list[Expert]:
     for first, second in zip(experts, experts[1:], strict=False):
         if first.document["interval"][0] != second.document["interval"][1]:
             raise ConversionError(
-                f"the intervals {second.document['interval']} and {first.document['interval']} of "
-                "two experts "
-                "do not meet"
+                f"the intervals {second.document['interval']} and {first.document['interval']} of two "
+                "experts do not meet"
             )
     return experts
 
@@ -225,9 +225,9 @@ def _lengthScale(facts: Facts, options: Options, space: str) -> float:
         return facts.system.lengthScale
     if space == "particles":
         facts.notes.append(
-            "the length scale is unknown and set to 1 nm: energies of the network are right, but "
-            "the potential "
-            "means something only with the standard deviation of the training coordinates (--length-scale)"
+            "the length scale is unknown and set to 1 nm: energies of the network are right, but the "
+            "potential means something only with the standard deviation of the training coordinates "
+            "(--length-scale)"
         )
     return 1.0
 
@@ -245,7 +245,7 @@ def _temperature(facts: Facts, options: Options, space: str, count: int) -> floa
     # The two-dimensional vector model of ScoreMD is the Mueller-Brown potential, its wells have kT = 1.
     kT = 23.0 if count == 2 else 1.0
     facts.notes.append(f"the temperature is unknown and set to kT = {kT} kJ/mol (--temperature)")
-    return kT / systems.GAS_CONSTANT
+    return kT / GAS_CONSTANT
 
 
 def _diffusionTime(facts: Facts, options: Options, space: str, experts: list[Expert]) -> float:

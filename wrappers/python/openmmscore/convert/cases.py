@@ -37,22 +37,19 @@ class Case:
     #: The descriptions passed on the way, the one asked for first.
     descriptions: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def constant(self, *names: str) -> Any:
-        """Return the first of these fields that a description has, or None."""
-        for description in self.descriptions:
-            for name in names:
-                if description.get(name) is not None:
-                    return description[name]
-        return None
+    def constant(self, name: str) -> Any:
+        """Return a field of the first description that has it, or None."""
+        found = (description.get(name) for description in self.descriptions)
+        return next((value for value in found if value is not None), None)
 
-    def number(self, *names: str) -> float | None:
+    def number(self, name: str) -> float | None:
         """Return constant() as a number."""
-        value = self.constant(*names)
+        value = self.constant(name)
         if value is None:
             return None
         # The bound keeps integers within what a float can hold.
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-            raise ConversionError(f"{self.origin}: {names[0]} is {value!r:.60}, expected a number")
+            raise ConversionError(f"{self.origin}: {name} is {value!r:.60}, expected a number")
         return float(value)
 
     @property

@@ -28,6 +28,7 @@ _PARTS = {
 def convert(
     path: str, nodeFeatures: ArrayLike, scale: float | unit.Quantity, coordinateRange: float
 ) -> ContinuousFlowProposal:
+    """See fromEcnf()."""
     features = np.asarray(nodeFeatures, dtype=np.float64)
     if features.ndim != 2 or features.size == 0:
         raise ConversionError(f"nodeFeatures must have the shape [N,any], got {list(features.shape)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,7 +72,7 @@ def _particle(value: Any, index: int, origin: str) -> dict[str, Any]:
 
 def _bonds(value: Any, origin: str) -> list[list[int]]:
     try:
-        bonds = [[int(i), int(j)] for i, j in value]
+        bonds = [[operator.index(i), operator.index(j)] for i, j in value]
     except (TypeError, ValueError):
         raise ConversionError(f"{origin}: bonds are pairs of numbers of particles") from None
     return bonds

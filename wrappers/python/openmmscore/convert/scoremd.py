@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .._units import GAS_CONSTANT
 from . import cases, systems
 from .assemble import Converted, Facts, Options, assemble
 from .errors import ConversionError
@@ -57,7 +58,7 @@ def convert(path: str | os.PathLike[str], options: Options | None = None) -> Con
         files=case.files,
         count=_count(case.network),
         lengthScale=None if factor is None else 1 / factor,
-        temperature=case.number("temperature") if kT is None else kT / systems.GAS_CONSTANT,
+        temperature=case.number("temperature") if kT is None else kT / GAS_CONSTANT,
         diffusionTime=case.number("eval_t"),
         masses=cases.masses(case),
         system=systems.find(systems.SCOREMD, options.system, experts[0].count),

@@ -149,8 +149,7 @@ def _countParticles(
     if embedded and identity != embedded:
         network.fail(
             f"the node embedding takes {identity} numbers about a particle, but its embeddings give "
-            f"{embedded}; "
-            f"the interval {network.interval()} may be wrong"
+            f"{embedded}; the interval {network.interval()} may be wrong"
         )
     found = None if embedded else identity
     if found is not None and found < 1:

@@ -9,18 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..features import RESIDUES
 from .errors import ConversionError
-
-#: kJ/mol/K
-GAS_CONSTANT = 8.31446261815324e-3
 
 _CARBON, _NITROGEN, _OXYGEN = 12.01078, 14.00672, 15.99943
 _MASSES = {"C": _CARBON, "N": _NITROGEN, "O": _OXYGEN}
-_RESIDUES = {
-    "A": "ALA", "R": "ARG", "N": "ASN", "D": "ASP", "Q": "GLN", "G": "GLY", "E": "GLU", "H": "HIS",
-    "I": "ILE", "L": "LEU", "K": "LYS", "M": "MET", "F": "PHE", "P": "PRO", "S": "SER", "T": "THR",
-    "W": "TRP", "Y": "TYR", "V": "VAL", "X": "NLE",
-}  # fmt: skip
+#: Villin's variant has norleucines.
+_RESIDUES = {**RESIDUES, "X": "NLE"}
 
 
 @dataclass(frozen=True)

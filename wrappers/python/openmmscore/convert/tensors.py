@@ -44,6 +44,11 @@ def readSafetensors(path: str, keep: Iterable[str]) -> tuple[dict[str, np.ndarra
     Returns
     -------
     dict from name to array, and the file's metadata
+
+    Raises
+    ------
+    ConversionError
+        if the file is missing or cannot be read
     """
     from safetensors import SafetensorError, safe_open
 

@@ -76,9 +76,8 @@ def read(path: str) -> Any:
         raise ConversionError(f"{path}: there is no such file")
     if not zipfile.is_zipfile(path):
         raise ConversionError(
-            f"{origin} is no zip archive as PyTorch 1.6 and later write it; if an older one wrote "
-            "it, load and save "
-            "it again"
+            f"{origin} is no zip archive as PyTorch 1.6 and later write it; if an older one wrote it, load "
+            "and save it again"
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -131,9 +130,8 @@ class _Archive:
             dtype = _STORAGES[kind]
             if self._names[self._root + name] != size * dtype.itemsize:
                 raise ConversionError(
-                    f"{self.origin}: entry {name!r} has {self._names[self._root + name]} bytes, "
-                    f"expected {size} "
-                    f"numbers of {dtype.itemsize}"
+                    f"{self.origin}: entry {name!r} has {self._names[self._root + name]} bytes, expected "
+                    f"{size} numbers of {dtype.itemsize}"
                 )
             self._storages[key] = _Storage(kind, size, _numbers(kind, self._read(name)))
         found = self._storages[key]
@@ -250,8 +248,7 @@ class _Machine:
         if (module, name) not in _CALLABLES:
             self._fail(
                 f"its pickle names {module}.{name}"[:160]
-                + ", but a checkpoint needs only tensors, numbers, strings "
-                "and containers"
+                + ", but a checkpoint needs only tensors, numbers, strings and containers"
             )
         return _CALLABLES[module, name]
 
@@ -291,7 +288,7 @@ def _rebuildTensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any)
         raise ValueError("a tensor of more than 8 axes")
     values = storage.values
     if 0 in shape:
-        return np.zeros([min(size, values.size) for size in shape], values.dtype)
+        return np.zeros(shape, values.dtype)
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     # A stride of 0 would let a small file describe an enormous tensor.
     if last >= values.size or math.prod(shape) > values.size:

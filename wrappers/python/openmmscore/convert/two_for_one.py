@@ -111,9 +111,8 @@ def _fromCheckpoint(path: str, options: Options) -> Facts:
     if system is None and options.lengthScale is None and options.normFactor is None:
         fitting = [name for name, each in systems.TWO_FOR_ONE.items() if len(each.particles) == expert.count]
         raise ConversionError(
-            f"the checkpoint is for {expert.count} particles and does not store its length scale, "
-            "give --system "
-            f"{' or '.join(fitting) or 'NAME'}, or --length-scale"
+            f"the checkpoint is for {expert.count} particles and does not store its length scale, give "
+            f"--system {' or '.join(fitting) or 'NAME'}, or --length-scale"
         )
     title = system.title if system is not None else os.path.splitext(os.path.basename(path))[0]
     return Facts(

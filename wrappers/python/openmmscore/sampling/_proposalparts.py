@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from openmm import unit
 
 from .. import modelfile
+from .._arrays import checkedCount
 from ..plugin import _ProposalHandle
-from ._arrays import checkedCount
 
 FRAMES = ("absolute", "centred", "vector")
 

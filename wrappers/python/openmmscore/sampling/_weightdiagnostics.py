@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._arrays import address
 from ..plugin import _WeightsHandle
-from ._arrays import address
 from .estimates import Estimate, ParetoTail, WeightSummary, WeightWarning
 
 if TYPE_CHECKING:

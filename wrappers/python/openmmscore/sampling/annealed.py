@@ -26,6 +26,7 @@ _KEY, _KIND, _VERSION = "openmmscore", "annealed run", 1
 class History:
     """What happened at each level; one number per level unless said otherwise."""
 
+    #: l of each, rising to 1
     levels: np.ndarray
     #: effective sample size over n, after reweighting and before resampling
     effectiveFraction: np.ndarray
@@ -130,10 +131,10 @@ class AnnealedSamples:
         Values of walkers without weight do not matter, whatever they are.
         """
         values = np.asarray(values, dtype=np.float64)
-        if len(values) != len(self.logWeight):
+        if values.ndim == 0 or len(values) != len(self.logWeight):
             raise openmm.OpenMMException(
-                f"AnnealedSamples: values must be one for each of {len(self.logWeight)} walkers, got "
-                f"{len(values)}"
+                f"AnnealedSamples: values must be one for each of {len(self.logWeight)} walkers, got the "
+                f"shape {list(values.shape)}"
             )
         shape = values.shape[1:]
         alive = np.isfinite(self.logWeight)

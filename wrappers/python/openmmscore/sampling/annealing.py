@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedCount, checkedSeed
+from .._arrays import checkedCount, checkedSeed
 from .annealed import AnnealedSamples, History, readRun, writeRun
 from .annealingmoves import Move, mala, takeMove
 from .annealingpath import Path, Walkers, allLost, effectiveFraction, logMean, nextStep, normalised

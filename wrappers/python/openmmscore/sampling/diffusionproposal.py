@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..diffusion import _bar, _positive
+from .._arrays import checkedCount
+from ..diffusion import _bar
 from ..model import Model
 from ..plugin import _ProposalHandle
 from ._proposalparts import FRAMES, checkFrame, integer
@@ -77,9 +78,9 @@ class DiffusionProposal(FlowProposal):
             model._handle,
             model._featureArray(features, 1).ravel().tolist(),
             float(model._times(time, 1)[0]),
-            _positive(steps, "DiffusionProposal", "steps"),
+            checkedCount(steps, "DiffusionProposal: steps"),
             FRAMES.index(frame),
-            0 if threads is None else _positive(threads, "DiffusionProposal", "threads"),
+            0 if threads is None else checkedCount(threads, "DiffusionProposal: threads"),
             bool(double),
         )
 

@@ -12,8 +12,8 @@ import numpy as np
 import openmm
 from numpy.typing import ArrayLike
 
+from .._units import checkedTemperature
 from ..target import BoltzmannTarget, FrameStatus
-from ._arrays import checkedTemperature
 from .frames import centroidLogDensity
 
 # What may become of a sample before its energy is asked for, and then by it, in the words of people.

@@ -24,9 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import unit
 
-from ._arrays import checkedLength
+from .._units import checkedLength, lengths
 from ._stereocentres import findCentres
 
 if TYPE_CHECKING:
@@ -249,9 +248,7 @@ class Chirality:
 
 
 def _frames(positions: ArrayLike) -> np.ndarray:
-    if unit.is_quantity(positions):
-        positions = positions.value_in_unit(unit.nanometer)
-    array = np.asarray(positions, dtype=np.float64)
+    array = lengths(positions, "positions")
     if array.ndim == 2:
         array = array[np.newaxis]
     if array.ndim != 3 or array.shape[2] != 3 or array.shape[1] == 0:

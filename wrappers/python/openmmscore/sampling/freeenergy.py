@@ -6,8 +6,8 @@ import numpy as np
 import openmm
 from numpy.typing import ArrayLike
 
+from .._arrays import address, numbers, vector
 from ..plugin import _MbarHandle, _WeightsHandle
-from ._arrays import address, numbers, vector
 from .estimates import Estimate
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import openmm
 from numpy.typing import ArrayLike
 
-from ._arrays import numbers, withoutUnits
+from .._arrays import numbers
+from .._units import withoutUnits
 
 
 def makeBins(

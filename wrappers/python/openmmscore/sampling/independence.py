@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import unit
 
-from ._arrays import checkedCount
+from .._arrays import checkedCount
+from .._units import lengths
 from .frames import centroidLogDensity, centroidWidth
 
 # Uniform numbers are drawn in blocks, number i being a function of (seed, i) alone.
@@ -213,9 +213,8 @@ class IndependenceSampler:
         return energies, weights
 
     def _stateAt(self, positions: ArrayLike) -> ChainState:
-        if unit.is_quantity(positions):
-            positions = positions.value_in_unit(unit.nanometer)
-        frame = np.array(positions, dtype=np.float64)[np.newaxis]
+        # A copy: the chain keeps it.
+        frame = lengths(positions, "IndependenceSampler: initialPositions")[np.newaxis].copy()
         density = np.asarray(self._proposal.logDensity(frame), dtype=np.float64)
         energies, weights = self._weigh(frame, density)
         if not np.isfinite(weights[0]):

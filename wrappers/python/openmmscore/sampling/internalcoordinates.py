@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import unit
 
+from .._arrays import checkedCount, checkedSeed, numbers
+from .._units import lengths, withoutUnits
 from ..plugin import _InternalCoordinatesHandle
-from ._arrays import checkedCount, checkedSeed, numbers, withoutUnits
 
 if TYPE_CHECKING:
     from openmm import app
@@ -247,9 +247,7 @@ class InternalCoordinates:
         return np.array(bonds, dtype=np.int64).reshape(-1, 2), len(atoms), np.array(masses)
 
     def _positions(self, positions: ArrayLike) -> np.ndarray:
-        if unit.is_quantity(positions) and not positions.unit.is_compatible(unit.nanometer):
-            raise _wrong(f"positions must be in nm, their unit is {positions.unit}")
-        array = numbers(withoutUnits(positions), "InternalCoordinates: positions")
+        array = lengths(positions, "InternalCoordinates: positions")
         array = array[np.newaxis] if array.ndim == 2 else array
         if array.ndim != 3 or array.shape[1:] != (self.numParticles, 3):
             raise _wrong(f"positions must have the shape [n,{self.numParticles},3], got {list(array.shape)}")

@@ -41,7 +41,7 @@ def plotEnergies(
     ---------
     samples : WeightedSamples
     reference : array, shape [m], optional
-        reduced energies of samples of the target, such as MD frames: BoltzmannTarget.energies() of them
+        reduced energies of samples of the target, such as BoltzmannTarget.reducedEnergies() of MD frames
     path : str or os.PathLike, optional
         where to save the picture; the ending chooses the format
     title : str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._arrays import address, checkedCount, checkedSeed, vector
 from ..plugin import _WeightsHandle
-from ._arrays import address, checkedCount, checkedSeed, vector
 from .weights import Weights
 
 

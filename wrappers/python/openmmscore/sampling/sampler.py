@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import openmm
 
-from ._arrays import checkedCount
+from .._arrays import checkedCount
 from .drawing import STATUS_NAMES, Recipe, fingerprint, platformOf, temperatureOf, warnOfFailure
 from .fanout import drawOnWorkers
 from .frames import centroidWidth

@@ -12,7 +12,7 @@ import numpy as np
 import openmm
 from numpy.typing import ArrayLike
 
-from ._arrays import checkedTemperature
+from .._units import checkedTemperature
 from .drawing import (
     BAD_PROPOSAL,
     MIRRORED,

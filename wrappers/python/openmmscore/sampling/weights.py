@@ -9,8 +9,8 @@ import openmm
 from numpy.typing import ArrayLike
 from openmm import unit
 
+from .._arrays import address, checkedCount, checkedSeed, numbers, spread, vector
 from ..plugin import _WeightsHandle
-from ._arrays import address, checkedCount, checkedSeed, numbers, spread, vector
 from ._weightdiagnostics import WeightDiagnostics
 from .estimates import Estimate, Histogram
 from .histograms import binIndex, binSizes, makeBins

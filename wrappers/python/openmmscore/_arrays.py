@@ -1,20 +1,13 @@
-"""Arrays on their way to C++ and back: float64 and contiguous, or a sentence that says what is wrong."""
+"""Arrays and counts on their way to C++: contiguous, within bounds, or a sentence that says what is wrong."""
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
-from openmm import unit
-
-
-def withoutUnits(values: Any) -> Any:
-    """Return a Quantity's value in nm, ps, K, amu, kJ/mol, and anything else as it is."""
-    return values.value_in_unit_system(unit.md_unit_system) if unit.is_quantity(values) else values
 
 
 def numbers(values: ArrayLike, name: str, dtype: Any = np.float64) -> np.ndarray:
@@ -37,26 +30,6 @@ def vector(values: ArrayLike, n: int | None, name: str, dtype: Any = np.float64)
     return array
 
 
-def checkedLength(value: Any, name: str) -> float:
-    """Return a positive length in nm as a number."""
-    return _positive(value, unit.nanometer, f"{name} must be a positive length in nm")
-
-
-def checkedTemperature(value: Any, name: str) -> float:
-    """Return a positive temperature in K as a number."""
-    return _positive(value, unit.kelvin, f"{name} must be a positive number of kelvins")
-
-
-def _positive(value: Any, kind: unit.Unit, sentence: str) -> float:
-    try:
-        number = float(value.value_in_unit(kind) if unit.is_quantity(value) else value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise openmm.OpenMMException(f"{sentence}, got {value!r:.60}")
-    return number
-
-
 def address(array: np.ndarray | None) -> int:
     """Return where the data lie. The caller holds the array until C++ has returned."""
     return 0 if array is None else array.ctypes.data
@@ -68,9 +41,9 @@ def checkedSeed(seed: Any) -> int:
 
 
 def checkedCount(count: Any, name: str, lowest: int = 1, highest: int = 2**63 - 1) -> int:
-    """Return an integer within bounds, which any integer type may be."""
+    """Return an integer within bounds, which any integer type may be; a truth value is none."""
     try:
-        number = operator.index(count)
+        number = lowest - 1 if isinstance(count, bool) else operator.index(count)
     except TypeError:
         number = lowest - 1
     if not lowest <= number <= highest:
