@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "FlowIntegrator.h"
+#include "InternalGradient.h"
 
 namespace OpenMMScore {
 
@@ -41,8 +42,7 @@ private:
 } // namespace
 
 bool ContinuousFlowProposal::hasGradient() const {
-    return parameters.trace.method == FlowTrace::Method::Exact && velocity->isTwiceDifferentiable() &&
-           !parameters.coordinates;
+    return parameters.trace.method == FlowTrace::Method::Exact && velocity->isTwiceDifferentiable();
 }
 
 void ContinuousFlowProposal::logDensityGradient(std::int64_t count, const double* positions,
@@ -51,20 +51,28 @@ void ContinuousFlowProposal::logDensityGradient(std::int64_t count, const double
         Proposal::logDensityGradient(count, positions, gradient);
         return;
     }
-    const int d = coordinates.getDimension(), width = coordinates.getNumCoordinates();
+    const int d = getBaseDimension(), width = coordinates.getNumCoordinates();
     std::vector<double> z(count * d), state(2 * z.size()), unused(count), y(d);
     toBase(count, positions, z.data(), unused.data());
     for (std::int64_t i = 0; i < count; i++)
         for (int j = 0; j < d; j++) {
             state[(2 * i) * d + j] = z[i * d + j];
-            state[(2 * i + 1) * d + j] = -z[i * d + j];
+            // Of the base's density, normal or uniform.
+            state[(2 * i + 1) * d + j] = isCircular[j] ? 0 : -z[i * d + j];
         }
     FlowIntegrator(ScoreField(*velocity), parameters.solver, 0)
         .integrate(count, 0, 1, state.data(), unused.data());
     for (std::int64_t i = 0; i < count; i++) {
+        double* byY = &state[(2 * i + 1) * d];
         for (int j = 0; j < d; j++)
-            y[j] = state[(2 * i + 1) * d + j] / parameters.tensors[1][j];
-        coordinates.toPositions(y.data(), gradient + i * width);
+            byY[j] /= parameters.tensors[1][j];
+        if (!parameters.coordinates) {
+            coordinates.toPositions(byY, gradient + i * width);
+            continue;
+        }
+        parameters.coordinates->toFlow(positions + i * width, y.data());
+        toPositionGradient(*parameters.coordinates, positions + i * width, y.data(), byY,
+                           gradient + i * width);
     }
 }
 

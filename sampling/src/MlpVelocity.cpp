@@ -19,13 +19,6 @@ void scale(int width, bool alike, const double* x, const double* slopes, double*
         y[i] = x[alike ? i / lanes : i] * slopes[i];
 }
 
-/** g_i = slope_i g_i + curvature_i h_i with h [width, lanes], or [width] alike for all lanes. */
-void combine(int width, bool alike, const double* slopes, const double* curvatures, const double* h,
-             double* g) {
-    for (int i = 0; i < width * lanes; i++)
-        g[i] = slopes[i] * g[i] + curvatures[i] * h[alike ? i / lanes : i];
-}
-
 std::vector<double> transpose(std::size_t rows, std::size_t columns, const std::vector<double>& matrix) {
     std::vector<double> result(matrix.size());
     for (std::size_t i = 0; i < rows; i++)
@@ -59,6 +52,8 @@ void MlpVelocity::prepareDivergence() {
     for (std::size_t k = 0; k < height; k++)
         for (std::size_t i = 0; i < inputs; i++)
             firstTransposed[i * height + k] = firstWeight[k * inputs + i] = first.weight[k * first.in + i];
+    for (const Layer& layer : layers)
+        transposed.push_back(transpose(layer.out, layer.in, layer.weight));
     if (layers.size() > 3)
         return;
     // (W_0 W_last)_jk of the elements that count: j = k for one hidden layer, all of them for two.
@@ -76,17 +71,14 @@ void MlpVelocity::prepareDivergence() {
         }
     for (std::size_t i = 0; !diagonal && i < traceWeight.size(); i++)
         traceWeight[i] *= layers[1].weight[i];
-    lastTransposed = transpose(n, width, last.weight);
-    if (!diagonal) {
+    if (!diagonal)
         traceTransposed = transpose(width, height, traceWeight);
-        middleTransposed = transpose(width, height, layers[1].weight);
-    }
 }
 
 std::size_t MlpVelocity::getWorkspaceSize() const {
-    std::size_t rows = layers[0].in + numInputs + 2 * std::size_t(std::max(widest, d));
+    std::size_t rows = layers[0].in + numInputs + 2 * std::size_t(std::max(widest, numInputs));
     for (const Layer& layer : layers)
-        rows += 3 * std::size_t(layer.out);
+        rows += 5 * std::size_t(layer.out);
     return rows * lanes;
 }
 
@@ -100,11 +92,13 @@ MlpVelocity::Places MlpVelocity::place(double* workspace) const {
     places.input = take(layers[0].in);
     places.direction = take(numInputs);
     for (double*& scratch : places.scratch)
-        scratch = take(std::max(widest, d));
+        scratch = take(std::max(widest, numInputs));
     for (std::size_t l = 0; l + 1 < layers.size(); l++) {
         places.activations.push_back(take(layers[l].out));
         places.slopes.push_back(take(layers[l].out));
         places.curvatures.push_back(take(layers[l].out));
+        places.changes.push_back(take(layers[l].out));
+        places.adjoints.push_back(take(layers[l].out));
     }
     return places;
 }
@@ -166,29 +160,6 @@ void MlpVelocity::differentiateInputs(const Places& places, int i, const double*
         }
 }
 
-void MlpVelocity::differentiate(const double* t, const double* u, const double* s, double* v,
-                                double* divergence, double* gradient, double* workspace) const {
-    const Places places = place(workspace);
-    runLayers(places, t, u, v, true);
-    computeDivergence(places, divergence);
-    // From the output back: derivatives of s . v + div v by what enters each activation.
-    const int height = layers[0].out, width = layers.back().in;
-    double *g = places.scratch[0], *other = places.scratch[1];
-    multiplyLanes(width, d, lastTransposed.data(), nullptr, s, g);
-    if (layers.size() == 2)
-        combine(height, true, places.slopes[0], places.curvatures[0], traceWeight.data(), g);
-    else {
-        multiplyLanes(width, height, traceWeight.data(), nullptr, places.slopes[0], other);
-        combine(width, false, places.slopes[1], places.curvatures[1], other, g);
-        multiplyLanes(height, width, middleTransposed.data(), nullptr, g, other);
-        multiplyLanes(height, width, traceTransposed.data(), nullptr, places.slopes[1], g);
-        combine(height, false, places.slopes[0], places.curvatures[0], g, other);
-        std::swap(g, other);
-    }
-    // Only without circular coordinates, whose inputs would have to be differentiated, too.
-    multiplyLanes(d, height, firstTransposed.data(), nullptr, g, gradient);
-}
-
 void MlpVelocity::computeDivergence(const Places& places, double* divergence) const {
     std::fill_n(divergence, lanes, 0.0);
     const int height = layers[0].out, width = layers.back().in;
@@ -202,31 +173,32 @@ void MlpVelocity::computeDivergence(const Places& places, double* divergence) co
         addLaneProducts(width, places.slopes[1], places.scratch[0], divergence);
     }
     for (int i = 0; i < d; i++)
-        if (layers.size() > 3 || isCircular[i])
+        if (isApart(i))
             addDiagonal(places, i, divergence);
 }
 
 void MlpVelocity::addDiagonal(const Places& places, int i, double* divergence) const {
-    const int height = layers[0].out, width = layers.back().in, size = starts[i + 1] - starts[i];
-    const double* columns = &firstTransposed[std::size_t(starts[i]) * height];
-    if (!isCircular[i])
-        scale(height, true, columns, places.slopes[0], places.scratch[0]);
-    else {
-        constexpr double ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
-        static_assert(std::size(ones) == lanes);
-        differentiateInputs(places, i, ones, places.direction);
-        std::fill_n(places.scratch[0], std::size_t(height) * lanes, 0.0);
-        for (int k = 0; k < size; k++)
-            for (int j = 0; j < height * lanes; j++)
-                places.scratch[0][j] +=
-                    columns[std::size_t(k) * height + j / lanes] * places.direction[k * lanes + j % lanes];
-        scale(height, false, places.scratch[0], places.slopes[0], places.scratch[0]);
-    }
+    differentiateFirst(places, i, places.scratch[0]);
+    scale(layers[0].out, false, places.scratch[0], places.slopes[0], places.scratch[0]);
     const double* column = propagate(places, 0);
     double diagonal[lanes];
-    multiplyLanes(1, width, &layers.back().weight[std::size_t(i) * width], nullptr, column, diagonal);
+    multiplyLanes(1, layers.back().in, &layers.back().weight[std::size_t(i) * layers.back().in], nullptr,
+                  column, diagonal);
     for (int lane = 0; lane < lanes; lane++)
         divergence[lane] += diagonal[lane];
+}
+
+void MlpVelocity::differentiateFirst(const Places& places, int i, double* change) const {
+    constexpr double ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    static_assert(std::size(ones) == lanes);
+    const int height = layers[0].out, size = starts[i + 1] - starts[i];
+    differentiateInputs(places, i, ones, places.direction);
+    std::fill_n(change, std::size_t(height) * lanes, 0.0);
+    for (int k = 0; k < size; k++) {
+        const double* column = &firstTransposed[std::size_t(starts[i] + k) * height];
+        for (int j = 0; j < height * lanes; j++)
+            change[j] += column[j / lanes] * places.direction[k * lanes + j % lanes];
+    }
 }
 
 const double* MlpVelocity::propagate(const Places& places, int current) const {

@@ -27,8 +27,7 @@ public:
                   double* workspace) const override;
     void multiplyJacobian(const bool* active, const double* t, const double* u, const double* direction,
                           double* product, double* workspace) const override;
-    /** Of one or two hidden layers without circular coordinates. */
-    bool isTwiceDifferentiable() const override { return layers.size() <= 3 && flow.circular.empty(); }
+    bool isTwiceDifferentiable() const override { return true; }
     void differentiate(const double* t, const double* u, const double* s, double* v, double* divergence,
                        double* gradient, double* workspace) const override;
 
@@ -38,10 +37,11 @@ private:
         std::vector<double> weight, bias;
     };
     /** Where evaluate() keeps what: activations, slopes and curvatures of each hidden layer, inputs, a
-     * direction of theirs, two rows beside. */
+     * direction of theirs, two rows beside. And of differentiate(), for each hidden layer: the change of what
+     * enters it along that direction, and the derivative of div v by what enters it. */
     struct Places {
         double *input, *direction, *scratch[2];
-        std::vector<double*> activations, slopes, curvatures;
+        std::vector<double*> activations, slopes, curvatures, changes, adjoints;
     };
 
     void prepareDivergence();
@@ -49,8 +49,20 @@ private:
     Places place(double* workspace) const;
     void writeInputs(const double* u, double* input) const;
     void computeDivergence(const Places& places, double* divergence) const;
+    /** Whether dv_i/du_i is not among what traceWeight sums. */
+    bool isApart(int i) const { return layers.size() > 3 || isCircular[i]; }
     /** Add dv_i/du_i, with all layers multiplied through. */
     void addDiagonal(const Places& places, int i, double* divergence) const;
+    /** The change of what enters the first layer, [H_0, lanes], along u_i; of the inputs: in
+     * places.direction.
+     */
+    void differentiateFirst(const Places& places, int i, double* change) const;
+    /** Add the part of traceWeight to the divergence and to the adjoints of its layers. */
+    void differentiateTrace(const Places& places, double* divergence) const;
+    /** Add dv_i/du_i, its derivative by what enters the layers, and by u_i where the inputs bend. */
+    void differentiateDiagonal(const Places& places, int i, double* divergence, double* gradient) const;
+    /** Take the derivative by the last activations, in scratch 0, back to u, and add it to the gradient. */
+    void propagateBack(const Places& places, double* gradient) const;
     /** The change of the inputs of coordinate i, [its inputs, lanes], where u_i changes by `change`. */
     void differentiateInputs(const Places& places, int i, const double* change, double* result) const;
     /** Take a row [H_0, lanes] (before D_0) through all later layers but the last. @return where it is */
@@ -64,8 +76,10 @@ private:
     std::vector<Layer> layers;
     /** M, [H_0] or [H_1, H_0]; empty with more hidden layers. */
     std::vector<double> traceWeight;
-    /** Transposes of M and W_1, of two hidden layers, and of the last W. */
-    std::vector<double> traceTransposed, middleTransposed, lastTransposed;
+    /** The transpose of M, of two hidden layers. */
+    std::vector<double> traceTransposed;
+    /** The transpose of each W. */
+    std::vector<std::vector<double>> transposed;
     /** W_0's columns of inputs but for the time, [H_0, numInputs], and the same by columns. */
     std::vector<double> firstWeight, firstTransposed;
 };

@@ -83,6 +83,8 @@ def test_anglesAreSeenAsWaves():
     assert np.all(np.abs(x[:, [1, 3]]) <= np.pi)
     np.testing.assert_allclose(proposal.logDensity(x + [0, 2 * np.pi, 0, -4 * np.pi]), logDensity, atol=1e-7)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(proposal)).sample(20, seed=1)[0], x)
+    assert proposal.hasGradient
+    properties.checkGradient(proposal)
 
 
 def test_internalCoordinatesCarryTheirVolume():
@@ -107,6 +109,8 @@ def test_internalCoordinatesCarryTheirVolume():
     u, _ = proposal.toBase(x)
     assert u.shape == (30, 6)
     assert proposal.velocity(u, 0.5)[0].shape == (30, 6)
+    assert proposal.hasGradient
+    properties.checkGradient(proposal)
 
 
 def chain():
@@ -291,7 +295,7 @@ def test_flowsMoveParticlesInASimulation():
         (lambda: flow(activation="relu"), "settings.network.activation: is 'relu'"),
         (lambda: flow("somewhere"), "frame must be one of"),
         (lambda: flow(circular=[0]), "layers.0.weight must have 11 columns"),
-        (lambda: circularFlow()[1].logDensityGradient(np.zeros((1, 4))), "gradient"),
+        (lambda: flow(trace="hutchinson").logDensityGradient(np.zeros((1, 2, 3))), "gradient"),
         (lambda: ContinuousFlowProposal({}, [0.0] * 3, [1.0] * 3), r"layers.0.weight must have 3 columns"),
         (lambda: ContinuousFlowProposal(network(3), [0.0] * 6, [1.0] * 6), "layers.0.weight must have 6 col"),
         (lambda: ContinuousFlowProposal(network(3), [0.0] * 3, [0.0] * 3), "a scale is 0.0+, expected a pos"),

@@ -172,6 +172,8 @@ TEST_P(ContinuousFlowTest, GradientIsThatOfTheDensity) {
     const std::size_t count = 3;
     const Vector x = draw(proposal, 5, 0, count).positions;
     Vector gradient(count * width);
+    const auto network = GetParam().parameters.flow.network;
+    EXPECT_EQ(proposal.hasGradient(), network == ContinuousFlowDescription::Network::Mlp);
     if (!proposal.hasGradient()) {
         EXPECT_THROW(proposal.logDensityGradient(count, x.data(), gradient.data()), Error);
         return;

@@ -110,7 +110,6 @@ TEST(ContinuousFlowProposal, OfInternalCoordinatesKnowsTheirVolume) {
     const Parameters parameters = internalFlow();
     const ContinuousFlowProposal proposal(parameters);
     EXPECT_EQ(18, proposal.getBaseDimension());
-    EXPECT_FALSE(proposal.hasGradient());
     const Draw drawn = draw(proposal, 3, 0, 20);
     const Vector again = densities(proposal, drawn.positions);
     // The same flow of plain vectors, and the coordinates by themselves.
@@ -139,6 +138,30 @@ TEST(ContinuousFlowProposal, OfInternalCoordinatesKnowsTheirVolume) {
     for (std::size_t i = 0; i < 8; i++)
         line[3 * i] = 0.1 * static_cast<double>(i);
     EXPECT_TRUE(std::isnan(densities(proposal, line)[0]));
+}
+
+TEST(ContinuousFlowProposal, OfInternalCoordinatesHasAGradientByPositions) {
+    Parameters parameters = internalFlow();
+    parameters.solver.absoluteTolerance = parameters.solver.relativeTolerance = 1e-10;
+    const ContinuousFlowProposal proposal(parameters);
+    ASSERT_TRUE(proposal.hasGradient());
+    Vector x = draw(proposal, 6, 0, 2).positions, gradient(48);
+    proposal.logDensityGradient(2, x.data(), gradient.data());
+    for (std::size_t i = 0; i < 48; i++) {
+        const double h = 1e-5, own = x[i];
+        x[i] = own + h;
+        const double above = densities(proposal, x)[i / 24];
+        x[i] = own - h;
+        const double difference = (above - densities(proposal, x)[i / 24]) / (2 * h);
+        x[i] = own;
+        // Integration's errors of 1e-9 and more make one of 1e-4 in the quotient; third derivatives of 1e6
+        // one alike.
+        EXPECT_NEAR(gradient[i], difference, 1e-2 + 1e-3 * std::abs(difference)) << i;
+    }
+    std::fill_n(x.begin(), 24, 0.0);
+    proposal.logDensityGradient(2, x.data(), gradient.data());
+    EXPECT_TRUE(std::isnan(gradient[0]));
+    EXPECT_TRUE(std::isfinite(gradient[24]));
 }
 
 TEST(ContinuousFlowProposal, AtRestIsANormalDistribution) {

@@ -79,8 +79,7 @@ public:
     Frame getFrame() const override { return coordinates.getFrame(); }
     int getNumCoordinates() const override { return coordinates.getNumCoordinates(); }
     std::string getFamily() const override { return "continuous-flow"; }
-    /** @return whether the network is a perceptron of one or two hidden layers without circular or internal
-     * coordinates, and the trace exact */
+    /** @return whether the network is a perceptron and the trace exact */
     bool hasGradient() const override;
     const Parameters& getParameters() const { return parameters; }
     /**
