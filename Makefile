@@ -1,6 +1,7 @@
 # make demo     build, simulate alanine dipeptide with a shipped model for a minute, draw its free energy
 # make test     build everything, run the C++ tests (ctest) and the Python tests (pytest)
 # make validation  physics over minutes: ensembles, energy conservation, memory over a million steps
+# make test-cuda   every kind of training on a GPU, beside the processor; needs one, and 3 GB of packages
 # make build    build and install the Python package into .venv, without the training tool
 # make train    the same with the training tool, on LibTorch
 # make asan     the core's tests under the address and undefined-behaviour sanitizers
@@ -27,7 +28,7 @@ PACKAGES_TEST := $(PACKAGES_BUILD) libgtest-dev libcli11-dev libtomlplusplus-dev
 PACKAGES_LINT := $(PACKAGES_TEST) clang clang-format clang-tidy libclang-rt-14-dev
 CXX_SOURCES := $$(git ls-files '*.cpp' '*.h')
 
-.PHONY: demo test validation build train install-test asan fuzz lint tidy format clean
+.PHONY: demo test test-cuda validation build train install-test asan fuzz lint tidy format clean
 
 demo: build
 	$(PY) examples/alanine_dipeptide.py --output demo-output $(DEMO_ARGS)
@@ -35,6 +36,12 @@ demo: build
 test: install-test
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE validation
 	$(PY) -m pytest
+
+test-cuda: .venv/run.stamp
+	echo "Installing torch with all that it depends on"
+	$(PY) -m pip install -q -r requirements/torch.txt
+	$(MAKE) install-test
+	OPENMMSCORE_TEST_DEVICE=cuda OMP_NUM_THREADS=1 $(BUILD)/tests/training/TestDevice
 
 validation: install-test
 	$(PY) -m pytest -m validation

@@ -81,8 +81,8 @@ CASES = (
 class Ours:
     """Runs of openmmscore-train on random data."""
 
-    def __init__(self, folder: Path, case: Case, threads: int):
-        self.folder, self.case, self.threads = folder, case, threads
+    def __init__(self, folder: Path, case: Case, threads: int, device: str):
+        self.folder, self.case, self.threads, self.device = folder, case, threads, device
         generator = np.random.default_rng(0)
         shape = (4096, 5, 3) if case.system == "alanine" else (4096, 2)
         self.data = folder / f"{case.system}.npy"
@@ -97,7 +97,7 @@ class Ours:
         config.write_text(self.case.config(self.data, output, self.steps))
         cores = chooseCores(self.threads)
         process = subprocess.Popen(
-            [str(PROGRAM), str(config), "--threads", str(self.threads)],
+            [str(PROGRAM), str(config), "--threads", str(self.threads), "--device", self.device],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -144,7 +144,7 @@ def measure(case: Case, threads: int, options: argparse.Namespace) -> dict:
     row = {"case": case.name, "batch": case.batch, "threads": threads}
     theirs = None
     with tempfile.TemporaryDirectory() as folder:
-        ours = Ours(Path(folder), case, threads)
+        ours = Ours(Path(folder), case, threads, options.device)
         ours.prepare(options.seconds)
         if options.scoremd_python:
             theirs = Theirs(case, threads, options.scoremd_python)
@@ -193,6 +193,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="samples of everything (default: 5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of one sample (default: 3)")
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of openmmscore-train")
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/training.json")
     parser.add_argument("--document", type=Path, default=ROOT / "docs/benchmarks.md")
