@@ -103,6 +103,7 @@ FirstLayer foldFirst(const ModelDescription& model, int index, const std::vector
     const Matrix weight = tensors.matrix("node_embedding.weight");
     const int numTimes = numTimeFeatures(model.experts[index].timeFeatures);
     std::vector<Matrix> nodes;
+    nodes.reserve(kinds.size());
     for (const std::vector<int>& features : kinds)
         nodes.push_back(embedNodes(model, weight, tensors, features));
     return {attention, attention.queryToPosition(), attention.positionToOutput(), std::move(nodes),
@@ -193,7 +194,8 @@ PackedDense FoldedTransformer::foldScoreReadout(const ExpertTensors& tensors) co
     AffineMap map{Matrix(numBeads * step, 3 * numBeads), tensors.vector("readout.bias")};
     for (int i = 0; i < numBeads; i++)
         map.matrix.set(i * step, 0, weight.rowRange(i * hidden, hidden));
-    return pack(map);
+    // The analyser does not see that the array's pointer owns it also in what is returned.
+    return pack(map); // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 }
 
 FoldedLayer FoldedTransformer::foldLayer(const ExpertTensors& tensors, int index, bool last) const {

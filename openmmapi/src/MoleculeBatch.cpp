@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "Messages.h"
 #include "openmmscore/ScoreForce.h"
@@ -167,7 +168,7 @@ void MoleculeBatch::recordFailure(int molecule, std::exception_ptr exception) {
     if (molecule >= failedMolecule)
         return;
     failedMolecule = molecule;
-    failure = exception;
+    failure = std::move(exception);
 }
 
 double MoleculeBatch::finish(const Request& request) const {

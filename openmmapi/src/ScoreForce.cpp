@@ -174,9 +174,9 @@ void ScoreForce::updateParametersInContext(OpenMM::Context& context) {
 std::vector<double> ScoreForce::getMoleculeEnergies(OpenMM::Context& context) const {
     auto& impl = dynamic_cast<ScoreForceImpl&>(getImplInContext(context));
     impl.computeDirectly(getContextImpl(context), false, true);
-    std::vector<double> energies;
-    for (int m = 0; m < impl.getNumMolecules(); m++)
-        energies.push_back(impl.getMoleculeEnergy(m));
+    std::vector<double> energies(static_cast<std::size_t>(impl.getNumMolecules()));
+    for (std::size_t m = 0; m < energies.size(); m++)
+        energies[m] = impl.getMoleculeEnergy(static_cast<int>(m));
     return energies;
 }
 

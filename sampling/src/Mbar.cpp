@@ -148,7 +148,8 @@ double Mbar::step() {
     SmallCholesky factor(hessian, numStates);
     if (factor.isPositive()) {
         const std::vector<double> direction = factor.solve(gradient);
-        for (double scale = 1; scale > 1e-3; scale /= 2) {
+        for (int halvings = 0; halvings < 10; halvings++) {
+            const double scale = std::ldexp(1.0, -halvings);
             std::vector<double> f = freeEnergies;
             double change = 0;
             for (std::size_t k = 0; k < numStates; k++) {

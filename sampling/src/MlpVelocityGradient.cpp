@@ -88,7 +88,8 @@ void MlpVelocity::differentiateDiagonal(const Places& places, int i, double* div
     for (int k = 0; k < 2 * flow.angleFrequencies; k++) {
         const double* input = places.input + std::size_t(starts[i] + k) * lanes;
         const double* column = &firstTransposed[std::size_t(starts[i] + k) * height];
-        const double square = double(k / 2 + 1) * double(k / 2 + 1);
+        const int frequency = k / 2 + 1;
+        const double square = frequency * frequency;
         for (int j = 0; j < height * lanes; j++)
             gradient[i * lanes + j % lanes] -= square * input[j % lanes] * column[j / lanes] * g[j];
     }

@@ -29,7 +29,8 @@ double meanLog(double b, std::span<const double> y) {
 void fitExcesses(std::span<const double> y, double& k, double& scale) {
     const auto n = static_cast<double>(y.size());
     const int numPoints = 30 + static_cast<int>(std::sqrt(n));
-    const double quartile = y[static_cast<std::size_t>(n / 4 + 0.5) - 1];
+    // The number n/4 + 1/2, rounded down.
+    const double quartile = y[(y.size() + 2) / 4 - 1];
     std::vector<double> b(numPoints), logLikelihood(numPoints);
     for (int j = 0; j < numPoints; j++) {
         b[j] = (1 - std::sqrt(numPoints / (j + 0.5))) / (3 * quartile) + 1 / y.back();

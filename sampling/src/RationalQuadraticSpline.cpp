@@ -107,7 +107,7 @@ SplineBin RationalQuadraticSpline::findBin(const double* numbers, bool byHeight,
     for (bool height : {byHeight, !byHeight}) {
         const double sum = exponentiate(numbers + (height ? bins : 0), parts);
         const double minimum = minima[height], share = (1 - minimum * bins) / sum;
-        double fraction = 0, low = -bound, high = bound;
+        double fraction = 0, low = -bound, high = 0;
         for (int k = 0;; k++) {
             fraction += minimum + share * parts[k];
             high = k == bins - 1 ? bound : bound * (2 * fraction - 1);

@@ -161,11 +161,12 @@ std::vector<int> getDegrees(const Description& description, std::size_t l, std::
     const Description::Layer& layer = description.layers[l];
     const int numTransformed = static_cast<int>(layer.transformed.size());
     if (level > 0 && level <= layer.hidden.size()) {
-        const bool others = numTransformed < description.dimension;
+        // From -1 where there are other coordinates to know of, else from 0; always below the last one's.
+        const int lowest = numTransformed < description.dimension ? -1 : 0;
+        const int count = std::max(1, numTransformed - 1 - lowest);
         std::vector<int> degrees(static_cast<std::size_t>(layer.hidden[level - 1]));
         for (std::size_t k = 0; k < degrees.size(); k++)
-            degrees[k] = others ? static_cast<int>(k) % numTransformed - 1
-                                : static_cast<int>(k) % std::max(1, numTransformed - 1);
+            degrees[k] = static_cast<int>(k) % count + lowest;
         return degrees;
     }
     std::vector<int> position(static_cast<std::size_t>(description.dimension), -1);

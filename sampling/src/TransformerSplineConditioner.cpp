@@ -55,7 +55,8 @@ TransformerSplineConditioner::TransformerSplineConditioner(const Description& de
             };
             std::vector<double> attention = tensor("attention.weight"), bias = tensor("attention.bias");
             foldNorm(tensor("attention_norm.weight"), tensor("attention_norm.bias"), attention, bias);
-            const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
+            const int headSize = width / heads;
+            const double scale = 1 / std::sqrt(static_cast<double>(headSize));
             for (int i = 0; i < width * width; i++)
                 attention[static_cast<std::size_t>(i)] *= scale;
             for (int i = 0; i < width; i++)

@@ -32,16 +32,16 @@ std::vector<int> InternalCoordinatesHandle::makeRows(int numAtoms, const std::ve
 }
 
 std::vector<int> InternalCoordinatesHandle::getKinds() const {
-    std::vector<int> kinds;
-    for (int k = 0; k < coordinates.getNumParticles() - 3; k++)
-        kinds.push_back(static_cast<int>(coordinates.getKind(k)));
+    std::vector<int> kinds(getNumTorsions());
+    for (std::size_t k = 0; k < kinds.size(); k++)
+        kinds[k] = static_cast<int>(coordinates.getKind(static_cast<int>(k)));
     return kinds;
 }
 
 std::vector<int> InternalCoordinatesHandle::getFirstSiblings() const {
-    std::vector<int> first;
-    for (int k = 0; k < coordinates.getNumParticles() - 3; k++)
-        first.push_back(coordinates.getFirstSibling(k));
+    std::vector<int> first(getNumTorsions());
+    for (std::size_t k = 0; k < first.size(); k++)
+        first[k] = coordinates.getFirstSibling(static_cast<int>(k));
     return first;
 }
 

@@ -1,6 +1,7 @@
 #ifndef OPENMMSCORE_PYTHON_INTERNALCOORDINATESHANDLE_H_
 #define OPENMMSCORE_PYTHON_INTERNALCOORDINATESHANDLE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ public:
     void orient(unsigned long long seed, long long first, long long n, double* positions) const;
 
 private:
+    std::size_t getNumTorsions() const { return static_cast<std::size_t>(coordinates.getNumParticles() - 3); }
+
     InternalCoordinates coordinates;
 };
 
