@@ -139,6 +139,9 @@ def test_errorsHaveTheSizeOfTheScatter():
     expectWithin(value, error, target.logZ(3))
     assert 0.65 < np.std(logZ) / np.sqrt(60) / error < 1.5
     assert joined.numLineages == sum(run.numLineages for run in runs)
+    found = joined.average(unit.Quantity(joined.positions[:, 0], unit.angstrom))
+    plain = joined.average(joined.positions[:, 0])
+    np.testing.assert_allclose([each.value_in_unit(unit.angstrom) for each in found], plain)
     for values in (1.0, np.zeros(7)):
         with pytest.raises(openmm.OpenMMException, match="values must be one for each of 9000 walkers"):
             joined.average(values)

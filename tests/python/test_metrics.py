@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openmm import unit
 from openmmscore.analysis import (
     bondLengths,
     compareSamples,
@@ -11,6 +12,7 @@ from openmmscore.analysis import (
     freeEnergyError,
     freeEnergySurface,
     jensenShannon2d,
+    pairDistanceDivergence,
     relativeWasserstein,
     wasserstein,
 )
@@ -107,6 +109,14 @@ def test_metrics_vanish_for_equal_samples_and_are_symmetric(samples):
 
 def test_disjoint_samples_are_ln_2_apart():
     assert jensenShannon2d([[0, 0], [0.1, 0]], [[1, 1], [1, 0.9]], bins=4) == pytest.approx(np.log(2))
+
+
+def test_pair_distances_may_have_a_unit():
+    first, second = np.random.default_rng(3).normal(scale=0.3, size=(2, 40, 5, 3))
+    angstroms = unit.Quantity(10 * first, unit.angstrom)
+    expected = pairDistanceDivergence(first, second)
+    assert 0 < expected < np.log(2)
+    assert pairDistanceDivergence(angstroms, second) == pytest.approx(expected, rel=1e-2)
 
 
 def test_free_energy_error_of_one_known_pair():

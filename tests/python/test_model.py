@@ -187,6 +187,11 @@ def test_hasEnergyDependsOnTheTime(folder):
         (lambda m, x: m.networkEnergy(x, float("nan")), "diffusion time nan lies outside"),
         (lambda m, x: m.networkEnergy(x, [0.1, 0.2]), "one number or one for each of 7 samples"),
         (lambda m, x: m.networkEnergy(x, "soon"), "the diffusion time must be a number"),
+        (
+            lambda m, x: m.networkEnergy(x, np.full(7, 0.1) * unit.picosecond),
+            "without a unit, got one in pico",
+        ),
+        (lambda m, x: m.forces(x, 0.1 * unit.picosecond), "without a unit, got one in picosecond"),
         (lambda m, x: m.forces(x, features=[1, 2, 3, 4, 5]), "takes no features"),
     ],
 )

@@ -56,6 +56,19 @@ def test_functionAndArrayGiveTheSameAverage(faulty, monkeypatch):
     np.testing.assert_allclose(function[:2], array[:2], rtol=1e-13)
 
 
+def test_valuesMayHaveAUnit(samples):
+    x = samples.positions[:, 0, 0]
+    plain, found = samples.average(x), samples.average(unit.Quantity(10 * x, unit.angstrom))
+    for one, other in zip(plain, found, strict=True):
+        assert other.unit == unit.angstrom and other.value_in_unit(unit.nanometer) == pytest.approx(one)
+    assert samples.average(lambda x: unit.Quantity(10 * x[:, 0, 0], unit.angstrom)) == pytest.approx(plain)
+    bins = {"bins": 8, "range": (-2, 2)}
+    given = samples.histogram(unit.Quantity(10 * x, unit.angstrom), **bins)
+    np.testing.assert_allclose(given.values, samples.histogram(x, **bins).values, rtol=1e-12)
+    with pytest.raises(openmm.OpenMMException, match="values must have the shape"):
+        samples.average(unit.Quantity(x[:3], unit.nanometer))
+
+
 def test_functionsSeeOnlySamplesWithAWeight(faulty):
     def observable(positions):
         assert np.abs(positions[:, 0, 0]).max() <= 1.5

@@ -303,6 +303,10 @@ def test_pickledWeightsAreTheSame(weights):
         (([0.0, 1.0], [0]), r"status must have the shape \[2\]"),
         (([[0.0]],), "one dimension"),
         ((["a"],), "array of numbers"),
+        (
+            (unit.Quantity(np.zeros(2), unit.kilojoule_per_mole),),
+            "without a unit, their unit is kilojoule",
+        ),
     ],
 )
 def test_badWeightsAreRefusedWithASentence(arguments, sentence):

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
+from openmm import unit
 
 
 def numbers(values: ArrayLike, name: str, dtype: Any = np.float64) -> np.ndarray:
-    """Return an array of numbers, contiguous."""
+    """Return an array of numbers, contiguous. NumPy would take those of a Quantity, whatever its unit."""
+    if unit.is_quantity(values):
+        raise openmm.OpenMMException(f"{name} must be numbers without a unit, their unit is {values.unit}")
     try:
         array = np.asarray(values)
         if array.dtype.kind not in "fiub":

@@ -319,11 +319,13 @@ class Model:
 
     def _clamped(self, t: ArrayLike) -> ArrayLike:
         try:
-            return np.clip(np.asarray(t, dtype=np.float64), *self.interval)
+            return t if unit.is_quantity(t) else np.clip(np.asarray(t, dtype=np.float64), *self.interval)
         except (TypeError, ValueError):
             return t  # _times() says what is wrong with it
 
     def _times(self, t: ArrayLike | None, batch: int) -> np.ndarray:
+        if unit.is_quantity(t):
+            raise self._fail(f"the diffusion time is a number without a unit, got one in {t.unit}")
         try:
             times = np.asarray(self.defaultDiffusionTime if t is None else t, dtype=np.float64)
         except (TypeError, ValueError):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._units import withoutUnits
+
 #: Lower and upper end of each of two axes.
 Limits = Sequence[Sequence[float]]
 
@@ -128,7 +130,7 @@ def pairDistanceDivergence(first: ArrayLike, second: ArrayLike, gap: int = 3, wi
 
     Arguments
     ---------
-    first, second : array, shape [n,N,3] and [m,N,3]
+    first, second : array or Quantity, shape [n,N,3] and [m,N,3]
         in nm
     gap : int
         pairs i, j with j - i of at least that
@@ -141,7 +143,7 @@ def pairDistanceDivergence(first: ArrayLike, second: ArrayLike, gap: int = 3, wi
     """
     from .geometry import bondLengths
 
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    first, second = (np.asarray(withoutUnits(x), dtype=np.float64) for x in (first, second))
     n = first.shape[1]
     if n <= gap:
         raise ValueError(f"{n} particles have no pair {gap} apart in the chain")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
+from openmm import unit
 
 from .. import modelfile
 from .annealingpath import STATUS_NAMES, Evaluation, Walkers, effectiveFraction, logMean, normalised
@@ -126,10 +127,13 @@ class AnnealedSamples:
         return len(np.unique(self.ancestor[np.isfinite(self.logWeight)]))
 
     def average(self, values: ArrayLike) -> Estimate:
-        """Weighted average and its standard error, of values [n,...], one for each walker.
+        """Weighted average and its standard error, of values [n,...], one for each walker; with their unit.
 
         Values of walkers without weight do not matter, whatever they are.
         """
+        if unit.is_quantity(values):
+            found = self.average(values.value_in_unit(values.unit))
+            return Estimate(*(unit.Quantity(each, values.unit) for each in found))
         values = np.asarray(values, dtype=np.float64)
         if values.ndim == 0 or len(values) != len(self.logWeight):
             raise openmm.OpenMMException(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openmm
 from numpy.typing import ArrayLike
+from openmm import unit
 
-from .._units import checkedTemperature
+from .._units import checkedTemperature, withoutUnits
 from .drawing import (
     BAD_PROPOSAL,
     MIRRORED,
@@ -96,17 +97,18 @@ class WeightedSamples:
 
         Arguments
         ---------
-        observable : function or array
+        observable : function, array or Quantity
             of positions [m,N,3] in nm to values [m,...], called for some thousand samples at a time, and
-            only for such as have a weight; or the values, shape [n,...]
+            only for such as have a weight (what it gives with a unit is taken in nm, ps, K, amu, kJ/mol); or
+            the values, shape [n,...]
         options
             of Weights.average(), such as ``error="bootstrap"``
 
         Returns
         -------
-        Estimate (value, error): floats, or arrays of shape [...]
+        Estimate (value, error): floats, or arrays of shape [...]; with the unit of a Quantity
         """
-        values = self.evaluate(observable)
+        values = observable if unit.is_quantity(observable) else self.evaluate(observable)
         return self.weights.average(values, **options)
 
     def histogram(
@@ -120,19 +122,20 @@ class WeightedSamples:
 
         bins, range and options are those of Weights.histogram().
         """
-        values = self.evaluate(observable)
+        values = observable if unit.is_quantity(observable) else self.evaluate(observable)
         return self.weights.histogram(values, bins, range, **options)
 
     def evaluate(self, observable: Callable[[np.ndarray], ArrayLike] | ArrayLike) -> np.ndarray:
         """Return an observable (see average()) for each sample; zero where a function was not called."""
         if not callable(observable):
-            return checkedArray(observable, len(self), "the observable")
+            return checkedArray(withoutUnits(observable), len(self), "the observable")
         result: np.ndarray | None = None
         for begin, positions in self._batches():
             used = np.flatnonzero(np.isfinite(self.logWeight[begin : begin + len(positions)]))
             if not len(used):
                 continue
-            values = checkedArray(observable(positions[used]), len(used), "what the observable returns")
+            values = withoutUnits(observable(positions[used]))
+            values = checkedArray(values, len(used), "what the observable returns")
             if result is None:
                 result = np.zeros((len(self), *values.shape[1:]), np.result_type(values, np.float64))
             result[begin + used] = values
