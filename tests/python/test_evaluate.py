@@ -39,9 +39,11 @@ class TestReference:
         np.testing.assert_allclose(trajectory, beads, atol=6e-4)
         chosen = readFrames(tmp_path / "frames.xtc", tmp_path / "top.pdb", selection="name CA or name N")
         np.testing.assert_array_equal(chosen, trajectory[:, [1, 2, 4]])
-        with pytest.raises(ValueError, match="no atom of .*top.pdb is in the selection 'name OXT'"):
+        with pytest.raises(ValueError, match="selection 'name OXT' matches none of the 5 atoms of .*top.pdb"):
             readFrames(tmp_path / "frames.xtc", tmp_path / "top.pdb", selection="name OXT")
-        with pytest.raises(ValueError, match="does not understand the selection"):
+        with pytest.raises(
+            ValueError, match=r"'name name \(' is not in MDTraj's selection language \(at character"
+        ):
             readFrames(tmp_path / "frames.xtc", tmp_path / "top.pdb", selection="name name (")
 
     def test_says_what_is_wrong_with_a_file(self, tmp_path, beads):
@@ -66,12 +68,33 @@ class TestReference:
             "objects.npy": "no array that NumPy can read",
             "cut.npy": "no array that NumPy can read",
             "none.npy": "no array that NumPy can read",
-            "noise.dcd": "MDTraj cannot read",
+            "noise.dcd": "noise.dcd: this file names no atoms; name a PDB file or the like as the topology",
         }.items():
             with pytest.raises(ValueError, match=sentence):
                 readFrames(tmp_path / name)
-        with pytest.raises(ValueError, match="MDTraj cannot read"):
+        with pytest.raises(
+            ValueError, match="top.pdb: no topology can be read from this file, expected a PDB"
+        ):
             readFrames(tmp_path / "noise.dcd", tmp_path / "top.pdb")
+
+    def test_does_not_take_half_of_a_trajectory_for_the_whole(self, tmp_path, beads):
+        topology = mdtraj.Topology()
+        residue = topology.add_residue("ALA", topology.add_chain())
+        for name in ("C", "N", "CA", "C", "N"):
+            topology.add_atom(name, mdtraj.element.carbon, residue)
+        trajectory = mdtraj.Trajectory(beads, topology)
+        trajectory.save(str(tmp_path / "frames.dcd"))
+        trajectory[0].save(str(tmp_path / "top.pdb"))
+        damaged = bytearray((tmp_path / "frames.dcd").read_bytes())
+        damaged[len(damaged) // 2 : len(damaged) // 2 + 200] = b"\xff" * 200
+        (tmp_path / "frames.dcd").write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"frames.dcd: .* it ends after \d+ of \d+ frames, it is damaged"
+        ):
+            readFrames(tmp_path / "frames.dcd", tmp_path / "top.pdb")
+        trajectory.atom_slice([0, 1, 2]).save(str(tmp_path / "three.dcd"))
+        with pytest.raises(ValueError, match="three.dcd: .* it has 3 atoms, the topology has 5"):
+            readFrames(tmp_path / "three.dcd", tmp_path / "top.pdb")
 
     @pytest.mark.parametrize(
         "arguments, sentence",

@@ -154,12 +154,37 @@ class TestCommand:
         assert (simulation["molecules"], simulation["frames"], simulation["time_step"]) == (2, 10, 0.001)
         assert np.load(tmp_path / "simulation.npy").shape == (20, 5, 3)
 
+    def test_asks_about_the_unit(self, scaledPath, tmp_path, capsys, beads):
+        np.save(tmp_path / "angstrom.npy", 10 * beads)
+        for unit, doubted in (("nm", True), ("angstrom", False)):
+            status, out, err = self.run(
+                capsys, scaledPath, "--reference", tmp_path / "angstrom.npy", "--unit", unit, *self.TINY,
+                "--output", tmp_path, "--no-simulation",
+            )  # fmt: skip
+            assert status == 0, err
+            for text in (out, err):
+                assert ("is the reference in another unit?" in text) == doubted
+
+    def test_integers_are_asked_for_in_words(self, scaledPath, capsys):
+        with pytest.raises(SystemExit):
+            self.run(capsys, scaledPath, "--reference", BEADS, "--atoms", "0,x")
+        assert "argument --atoms: expected integers with commas between, got '0,x'" in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         "arguments, sentence",
         [
             (["--reference", "no.npy"], "there is no file no.npy"),
             (["--reference", BEADS, "--device", "Abacus"], "Abacus"),
-            (["--reference", BEADS, "--scale", -1], "the scale must be positive"),
+            (["--reference", BEADS, "--scale", -1], "the scale must be a positive number"),
+            (
+                ["--reference", BEADS, "--no-iid", "--scale", "inf"],
+                "the scale must be a positive number, got inf",
+            ),
+            (["--reference", BEADS, "--no-iid", "--frames", 0], "at least 1 of frames, got 0"),
+            (["--reference", BEADS, "--no-iid", "--time-step", 0], "the time step must be a positive number"),
+            (["--reference", BEADS, "--seed", 10**20], "the seed must be an integer from 0 to 2147483647"),
+            (["--reference", BEADS, "--seed", -1], "the seed must be an integer from 0 to 2147483647"),
+            (["--reference", BEADS, "--torsions", "0,1,2,2;1,2,3,4"], "of four different particles"),
             (["--reference", BEADS, "--relative-to", BEADS], "is no JSON file"),
             (["--reference", BEADS, "--features", BEADS], "takes no features"),
             (["--reference", BEADS, "--samples", 3, "--steps", 1], "expected 2 steps at least"),

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import openmm
 import pytest
+from openmmscore import trajectories
 from openmmscore.features import sequenceFeatures
 from openmmscore.train import config as train_config
 from openmmscore.train import frames, prepare
@@ -64,7 +65,7 @@ def test_formats(tmp_path, trajectory, extension):
 def test_several_files_go_one_after_another_and_in_pieces(data_folder, trajectory, monkeypatch):
     trajectory[:40].save_dcd(str(data_folder / "part1.dcd"))
     trajectory[40:].save_dcd(str(data_folder / "part2.dcd"))
-    monkeypatch.setattr(frames, "_CHUNK", 7 * 36)
+    monkeypatch.setattr(trajectories, "_CHUNK", 7 * 36)
     prepared(data_folder, 'trajectory = "part*.dcd"\ntopology = "run.pdb"')
     np.testing.assert_allclose(np.load(data_folder / "out/frames.npy"), trajectory.xyz, atol=1e-6)
 
@@ -134,14 +135,15 @@ file = "va.npy"
     [
         (HEAVY.replace("selection", "selecton"), "is not a key that is known; did you mean data.selection?"),
         (HEAVY.replace("element != H", "name XX"), "matches none of the 12 atoms"),
-        (HEAVY.replace("element != H", "nome CA ("), "is not in MDTraj's selection language"),
+        (HEAVY.replace("element != H", "nome CA ("), "is not in MDTraj's selection language (at character"),
+        (HEAVY.replace("element != H", ""), "data.selection is empty"),
         (HEAVY.replace("run.xtc", "none.xtc"), "none.xtc, which is not there"),
         (HEAVY + "\natoms = [1]", "stands beside a selection"),
         ('trajectory = "run.xtc"\ntopology = "run.pdb"\natoms = [12]', "names atom 12"),
         (HEAVY + "\nstride = 0", "must be at least 1"),
         (HEAVY + "\nstride = 100", "has 1 frames at a stride"),
         (HEAVY + '\nunit = "angstrom"', "has a unit of its own"),
-        ('trajectory = "run.xtc"\nselection = "all"', "no topology can be read from this file"),
+        ('trajectory = "run.xtc"\nselection = "all"', "run.xtc: this file names no atoms; name a PDB file"),
         (HEAVY + '\nfile = "x.npy"', "not both"),
         ("stride = true", "must be an integer, it is true or false"),
         ("", "needs one of trajectory"),
@@ -166,7 +168,7 @@ def test_bad_trajectories_are_sentences_and_lose_nothing(data_folder, trajectory
         data_folder, HEAVY.replace("run.xtc", "nan.dcd")
     )
     trajectory.atom_slice(range(9)).save_dcd(str(data_folder / "small.dcd"))
-    assert "small.dcd: this trajectory cannot be read" in problem(
+    assert "small.dcd: this trajectory cannot be read: it has 9 atoms, the topology has 12" in problem(
         data_folder, HEAVY.replace("run.xtc", "small.dcd")
     )
     (data_folder / "noise.dcd").write_bytes(os.urandom(5000))
@@ -181,6 +183,24 @@ def test_bad_trajectories_are_sentences_and_lose_nothing(data_folder, trajectory
         message = problem(data_folder, HEAVY.replace("run.xtc", f"bad.{kind}"))
         assert f"bad.{kind}: this trajectory cannot be read" in message
     assert (data_folder / "out/frames.npy").read_bytes() == good
+
+
+@pytest.mark.parametrize("stride", [1, 7])
+@pytest.mark.parametrize("kind", ["xtc", "trr", "dcd"])
+def test_whole_frames_before_a_cut_are_used(data_folder, trajectory, capsys, kind, stride):
+    trajectory.save(str(data_folder / f"run.{kind}"))
+    data = HEAVY.replace("run.xtc", f"run.{kind}") + f"\nstride = {stride}"
+    prepared(data_folder, data)
+    whole = np.load(data_folder / "out/frames.npy")
+    content = (data_folder / f"run.{kind}").read_bytes()
+    (data_folder / f"run.{kind}").write_bytes(content[: len(content) - 40])
+    prepared(data_folder, data)
+    np.testing.assert_array_equal(
+        np.load(data_folder / "out/frames.npy"), whole[: -1 if stride == 1 else None]
+    )
+    # Other readers end there in silence, and with a larger stride nobody asks for the last frame.
+    if kind == "xtc" and stride == 1:
+        assert f"run.{kind} ends inside frame {len(trajectory) - 1}" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_what_was_there(data_folder, monkeypatch):

@@ -113,12 +113,16 @@ def _addOutput(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from ..model import Model
     from . import evaluate, readFrames
+    from .reference import checkFrames, doubtUnit
 
     other = None if options.relative_to is None else _readJson(options.relative_to, "evaluation")
     model = Model(options.model)
     reference = readFrames(
         options.reference, options.topology, options.selection, options.atoms, options.unit, options.stride
     )
+    # Before an hour of simulation, not after it.
+    if doubt := doubtUnit(model, checkFrames(model, reference)):
+        print(f"openmmscore: {doubt} (--unit)", file=sys.stderr)
     output = Path(options.output or f"{Path(options.model).stem}-evaluation")
     output.mkdir(parents=True, exist_ok=True)
     evaluation = evaluate(model, reference, _options(options, model))
@@ -182,7 +186,10 @@ def _readFeatures(path: str):
 
 
 def _integers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected integers with commas between, got {text!r}") from None
 
 
 def _torsions(text: str) -> list[list[int]]:

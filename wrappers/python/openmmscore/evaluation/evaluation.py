@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time as clock
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from ..diffusion import DiffusionSampler
 from ..model import Model
 from .consistency import consistency
 from .measures import compare
-from .reference import checkFrames
+from .reference import checkFrames, doubtUnit
 from .simulate import Trajectory, simulate
 from .systems import Protocol, SystemKind, describeSystem
 
@@ -59,8 +60,12 @@ class Options:
         names = ("molecules", "frames", "stepsPerFrame", "timeStep", "friction", "scheme")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         result = replace(published, **given)
-        if not self.scale > 0:
-            raise ValueError(f"the scale must be positive, got {self.scale}")
+        if not 0 < self.scale < math.inf:
+            raise ValueError(f"the scale must be a positive number, got {self.scale}")
+        if result.frames < 1:
+            raise ValueError(f"a simulation needs at least 1 of frames, got {result.frames}")
+        if not 0 < result.timeStep < math.inf:
+            raise ValueError(f"the time step must be a positive number of ps, got {result.timeStep}")
         return replace(result, frames=max(1, round(result.frames * self.scale)))
 
 
@@ -132,6 +137,8 @@ def evaluate(
         if the reference does not fit the model, or nothing could be sampled
     """
     options = options or Options()
+    if not 0 <= options.seed < 2**31:
+        raise ValueError(f"the seed must be an integer from 0 to {2**31 - 1}, got {options.seed}")
     model = model if isinstance(model, Model) else Model(model)
     reference = checkFrames(model, reference)
     kind = describeSystem(model, reference, options.torsions, options.ticaLag)
@@ -144,6 +151,8 @@ def evaluate(
         "comparison": {},
         "notes": [],
     }
+    if doubt := doubtUnit(model, reference):
+        results["notes"].append(doubt)
     evaluation = Evaluation(model, kind, results, reference)
     if options.iid:
         _sample(evaluation, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..model import Model
+from ..trajectories import readPositions, readTopology, selectAtoms
 
 _UNITS = {"nm": 1.0, "angstrom": 0.1}
 
@@ -56,14 +57,14 @@ def readFrames(
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if path.suffix == ".npy":
-        frames = _readArray(path, topology, selection, unit)
+        frames = _readArray(path, topology, selection, unit)[::stride]
+        if atoms is not None and len(frames):
+            _checkIndices(atoms, frames.shape[1], path)
+            frames = frames[:, np.asarray(atoms)]
     else:
-        frames, atoms = _readTrajectory(path, topology, selection, atoms)
-    frames = frames[::stride]
+        frames = _readTrajectory(path, topology, selection, atoms, stride)
     if len(frames) == 0:
         raise ValueError(f"{path} has no frames")
-    if atoms is not None:
-        frames = _select(frames, atoms, path)
     bad = np.argwhere(~np.isfinite(frames))
     if len(bad):
         raise ValueError(
@@ -95,40 +96,42 @@ def _readArray(path: Path, topology, selection: str | None, unit: str) -> np.nda
 
 
 def _readTrajectory(
-    path: Path, topology, selection: str | None, atoms
-) -> tuple[np.ndarray, Sequence[int] | None]:
-    import mdtraj
-
-    try:
-        arguments = {} if topology is None else {"top": str(topology)}
-        trajectory = mdtraj.load(str(path), **arguments)
-    # Its readers raise whatever comes up, down to bare Exceptions.
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"MDTraj cannot read {path}: {reason:.300}") from None
+    path: Path, topology, selection: str | None, atoms: Sequence[int] | None, stride: int
+) -> np.ndarray:
+    topologyFile = None if topology is None else Path(topology)
+    described = readTopology(path, topologyFile, "the topology")
     if selection is not None:
-        try:
-            atoms = trajectory.topology.select(selection)
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(
-                f"MDTraj does not understand the selection {selection!r}: {reason:.200}"
-            ) from None
-        if len(atoms) == 0:
-            raise ValueError(f"no atom of {topology or path} is in the selection {selection!r}")
-    return trajectory.xyz, atoms
+        atoms = selectAtoms(described, selection, "the selection", topologyFile or path)
+    if atoms is not None:
+        _checkIndices(atoms, described.n_atoms, path)
+    chosen = list(range(described.n_atoms)) if atoms is None else list(atoms)
+    chunks = list(readPositions(path, topologyFile, described.n_atoms, chosen, stride))
+    return np.concatenate(chunks) if chunks else np.empty((0, len(chosen), 3))
 
 
-def _select(frames: np.ndarray, atoms: Sequence[int], path: Path) -> np.ndarray:
+def _checkIndices(atoms: Sequence[int], numAtoms: int, path: Path) -> None:
     if len(atoms) == 0:
         raise ValueError(f"no atoms of {path} were chosen")
     indices = np.asarray(atoms)
-    if indices.min() < 0 or indices.max() >= frames.shape[1]:
-        bad = indices[(indices < 0) | (indices >= frames.shape[1])][0]
-        raise ValueError(f"{path} has {frames.shape[1]} atoms, so there is no atom {bad} (they count from 0)")
+    if indices.min() < 0 or indices.max() >= numAtoms:
+        bad = indices[(indices < 0) | (indices >= numAtoms)][0]
+        raise ValueError(f"{path} has {numAtoms} atoms, so there is no atom {bad} (they count from 0)")
     if len(np.unique(indices)) < len(indices):
         raise ValueError(f"an atom of {path} was chosen twice: {', '.join(str(i) for i in indices)}")
-    return frames[:, indices]
+
+
+def doubtUnit(model: Model, frames: np.ndarray) -> str:
+    """Return a sentence if frames of a molecule are so large or small that their unit must be another one."""
+    if model.space == "vector":
+        return ""
+    spread = float((frames - frames.mean(axis=1, keepdims=True)).std())
+    trained = model.description["length_scale"]
+    if trained / 4 < spread < 4 * trained:
+        return ""
+    return (
+        f"coordinates of the reference spread over {spread:.3g} nm, those that the model was trained on over "
+        f"{trained:.3g} nm; is the reference in another unit?"
+    )
 
 
 def checkFrames(model: Model, frames: np.ndarray) -> np.ndarray:

@@ -143,6 +143,9 @@ def _torsionSystem(
 ) -> SystemKind:
     if len(torsions) != 2 or any(len(torsion) != 4 for torsion in torsions):
         raise ValueError(f"expected two torsions of four particles each, got {torsions!r:.80}")
+    for torsion in torsions:
+        if len(set(torsion)) < 4:
+            raise ValueError(f"a torsion is of four different particles, got {list(torsion)}")
     return SystemKind(
         name=name,
         variables=("φ", "ψ") if "dipeptide" in name else ("torsion 1", "torsion 2"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..trajectories import readPositions, readTopology, reasonOf, selectAtoms
 from .config import Source, splitName
-
-#: Numbers that are held in memory at once: 48 MB.
-_CHUNK = 4_000_000
 
 
 @dataclass
@@ -45,13 +42,13 @@ def extract(source: Source, path: Path) -> Frames:
     OSError
         if the result cannot be written
     """
-    topology = _readTopology(source)
+    topology = readTopology(source.trajectories[0], source.topology, "data.topology")
     atoms = _chooseAtoms(source, topology)
     with NpyWriter(path, (len(atoms), 3)) as writer:
         for file in source.trajectories:
             before = writer.numFrames
             with tqdm(desc=file.name, unit="frame", leave=False, disable=None) as progress:
-                for positions in _readChunks(file, source, topology.n_atoms, atoms):
+                for positions in readPositions(file, source.topology, topology.n_atoms, atoms, source.stride):
                     _checkFinite(positions, file, writer.numFrames - before, source.stride)
                     writer.append(positions)
                     progress.update(len(positions))
@@ -101,72 +98,16 @@ class NpyWriter:
             self._temporary.unlink(missing_ok=True)
 
 
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def _readTopology(source: Source):
-    import mdtraj
-
-    file = source.topology or source.trajectories[0]
-    try:
-        return mdtraj.load_topology(str(file))
-    except Exception as error:
-        hint = "" if source.topology else " (name a PDB file or the like as data.topology)"
-        raise ValueError(f"{file}: no topology can be read from this file: {_reason(error)}{hint}") from None
-
-
 def _chooseAtoms(source: Source, topology) -> list[int]:
+    file = source.topology or source.trajectories[0]
     if source.selection is not None:
-        try:
-            atoms = topology.select(source.selection).tolist()
-        except Exception as error:
-            raise ValueError(
-                f"data.selection {source.selection!r} is not in MDTraj's selection language: {_reason(error)}"
-            ) from None
-        if not atoms:
-            raise ValueError(
-                f"data.selection {source.selection!r} matches none of the {topology.n_atoms} atoms of "
-                f"{source.topology or source.trajectories[0]}"
-            )
-        return atoms
+        return selectAtoms(topology, source.selection, "data.selection", file)
     atoms = source.atoms if source.atoms is not None else list(range(topology.n_atoms))
     if max(atoms) >= topology.n_atoms:
         raise ValueError(
-            f"data.atoms names atom {max(atoms)}, {source.topology or source.trajectories[0]} has "
-            f"{topology.n_atoms} (counted from 0)"
+            f"data.atoms names atom {max(atoms)}, {file} has {topology.n_atoms} (counted from 0)"
         )
     return atoms
-
-
-def _readChunks(file: Path, source: Source, numAtoms: int, atoms: list[int]) -> Iterator[np.ndarray]:
-    import mdtraj
-
-    size = max(1, _CHUNK // (3 * numAtoms))
-    options = {"top": str(source.topology)} if source.topology else {}
-    read = 0
-    try:
-        for chunk in mdtraj.iterload(str(file), chunk=size, stride=source.stride, **options):
-            if chunk.n_atoms != numAtoms:
-                raise ValueError(f"it has {chunk.n_atoms} atoms, the topology has {numAtoms}")
-            read += len(chunk)
-            yield chunk.xyz[:, atoms]
-        promised = _countFrames(file, source.stride)
-        if promised is not None and read < promised:
-            raise ValueError(f"it ends after {read} of {promised} frames, it is damaged")
-    except Exception as error:
-        raise ValueError(f"{file}: this trajectory cannot be read: {_reason(error)}") from None
-
-
-def _countFrames(file: Path, stride: int) -> int | None:
-    """Return how many frames a file says it has, if that costs little; some readers end early in silence."""
-    import mdtraj
-
-    if file.suffix not in (".dcd", ".xtc", ".trr", ".nc", ".h5"):
-        return None
-    with mdtraj.open(str(file)) as opened:
-        return -(-len(opened) // stride)
 
 
 def _checkFinite(positions: np.ndarray, file: Path, first: int, stride: int) -> None:
@@ -225,5 +166,5 @@ def loadArray(file: str, what: str, default: str = "") -> np.ndarray:
                 return loaded[name]
             names = ", ".join(loaded.files)
     except Exception as error:
-        raise ValueError(f"{path}: {what} cannot be read: {_reason(error)}") from None
+        raise ValueError(f"{path}: {what} cannot be read: {reasonOf(error)}") from None
     raise ValueError(f"{path}: {what} must be one of the arrays {names}; name it as {path}:NAME")
