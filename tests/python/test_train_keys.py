@@ -9,7 +9,7 @@ from openmmscore.train import config as train_config
 ROOT = Path(__file__).parents[2]
 #: Calls that read a key, in training/src.
 READS = re.compile(
-    r"""\b(?:text|choice|number|integer|flag|numbers|integers|table|tables|integerRows)\("([a-z_]+)"
+    r"""\b(?:text|file|choice|number|integer|flag|numbers|integers|table|tables|integerRows)\("([a-z_]+)"
       | \b(?:positive|between|readInterval)\([\w\[\]]+,\s"([a-z_]+)"
       | \binteger\("([a-z_]+)" """,
     re.VERBOSE,

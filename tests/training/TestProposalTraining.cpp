@@ -326,7 +326,7 @@ TEST_F(ProposalTraining, ConfigurationsThatCannotBeAreRefused) {
         {flowRun("vector", "conditioner = \"transformer\"\nresidual = true\n"), "proposal.residual (line"},
         {flowRun("vector", "conditioner = \"transformer\"\nheads = 5\n"), "a multiple of 5 heads"},
         {flowRun("vector", "conditioner = \"transformer\"\nheads = 4294967298\n"),
-         "the number of heads is 2147483647"},
+         "proposal.heads must be at most 2147483647"},
         {flowRun("vector", "heads = 2\n"), "proposal.heads (line"},
         {flowRun("internal", "circular = [0]\n"), "proposal.circular is for plain numbers"},
         {flowRun("vector", "", "device = \"cuda\"\n"), "trained on the CPU"},

@@ -104,12 +104,57 @@ TEST(TrainingConfig, ChecksTypesAndRanges) {
         contains(problemWith(smallRun("", "time_midpoint = 1.0\n")), "must lie inside model.interval"));
 }
 
+TEST(TrainingConfig, RefusesWhatNoNumberCanHoldOrNobodyCanMean) {
+    const std::string run = smallRun();
+    // As an int this would be a width of 1.
+    EXPECT_TRUE(contains(problemWith(replaced(run, "hidden = 8", "hidden = 4294967297")),
+                         "model.hidden must be at most 2147483647, it is 4294967297"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "steps = 12", "steps = 9223372036854775807")),
+                         "training.steps must be at most"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "steps = 12", "epochs = 9223372036854775807")),
+                         "training.epochs must be at most"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "samples = 32", "samples = 99999999999999")),
+                         "output.validation_samples must be at most"));
+    EXPECT_EQ(problemWith(replaced(run, "seed = 5", "seed = 9223372036854775807")), "");
+    EXPECT_TRUE(contains(problemWith(smallRun("", "time_interval = []\n")), "two increasing numbers"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "temperature = 300", "temperature = -3")), "it is -3"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "hidden = 8", "hidden = 8\nbeta_min = 30")),
+                         "model.beta_min must not be greater than beta_max"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "\nsteps = 12", "")),
+                         "training.steps is missing; give it or training.epochs"));
+}
+
+TEST(TrainingConfig, ChecksFilesAndAtoms) {
+    const std::string run = smallRun();
+    EXPECT_TRUE(contains(problemWith(replaced(run, "\"chain.npy\"", "\"\"")), "data.file is empty"));
+    EXPECT_TRUE(contains(problemWith(replaced(run, "\"out\"", "\"\"")), "output.directory is empty"));
+    const auto atoms = [&](const std::string& list) {
+        return problemWith(replaced(run, "temperature = 300", "temperature = 300\natoms = " + list));
+    };
+    EXPECT_EQ(atoms("[2, 0]"), "");
+    EXPECT_TRUE(contains(atoms("[]"), "data.atoms is empty"));
+    EXPECT_TRUE(contains(atoms("[2, 0, 2]"), "data.atoms names index 2 twice"));
+}
+
+TEST(TrainingConfig, TheModelMustAnswerAtItsOwnTime) {
+    const auto problem = [](const std::string& model) {
+        return problemWith(replaced(smallRun(), "hidden = 8", "hidden = 8\n" + model));
+    };
+    EXPECT_TRUE(contains(problem("interval = [0.0, 0.1]\ndefault_diffusion_time = 0.5"),
+                         "model.default_diffusion_time must lie between 0 and 0.1, it is 0.5"));
+    EXPECT_EQ(problem("interval = [0.0, 0.1]\ndefault_diffusion_time = 0.1"), "");
+    EXPECT_EQ(problemWith("method = \"diffusion\"\n" +
+                          replaced(smallRun(), "hidden = 8", "hidden = 8\ninterval = [0.1, 1.0]")),
+              "");
+}
+
 TEST(TrainingConfig, ChecksBondsAgainstParticles) {
     const std::string particles =
         "\n[[particles]]\nname = \"A\"\nmass = 12\n[[particles]]\nname = \"B\"\nmass = 12\n";
     EXPECT_EQ(problemWith(smallRun("bonds = [[0, 1]]") + particles), "");
     EXPECT_TRUE(contains(problemWith(smallRun("bonds = [[0, 2]]") + particles), "bonds must be pairs"));
     EXPECT_TRUE(contains(problemWith(smallRun("bonds = [[0]]") + particles), "bonds must be pairs"));
+    EXPECT_TRUE(contains(problemWith(smallRun("bonds = [[0, 1]]")), "there are no tables [[particles]]"));
 }
 
 TEST(TrainingConfig, ReadsMoleculesWithTheirFeatures) {

@@ -45,14 +45,15 @@ void Checkpoint::write(const std::string& path) const {
     ModelFile::writeAtomically(path, ModelFile::encode(document.dump(), tensors));
 }
 
-Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
-                            const at::TensorOptions& options) {
+Checkpoint Checkpoint::read(const std::string& path, const Checkpoint& run, const at::Tensor& parameters) {
     const ModelFile file = ModelFile::read(path);
     const auto tensor = [&](const char* name) {
-        std::vector<double> values = file.readTensor(name, {numParameters});
-        return at::from_blob(values.data(), {numParameters}, at::kDouble).to(options, false, true);
+        std::vector<double> values = file.readTensor(name, {parameters.numel()});
+        return at::from_blob(values.data(), {parameters.numel()}, at::kDouble)
+            .to(parameters.options(), false, true);
     };
     Checkpoint result;
+    bool hasBest = false;
     try {
         const nlohmann::json document = nlohmann::json::parse(file.getDocument());
         if (document.at("kind") != kind)
@@ -67,41 +68,48 @@ Checkpoint Checkpoint::read(const std::string& path, std::int64_t numParameters,
         document.at("updates").get_to(result.optimizer.updates);
         document.at("data_sha256").get_to(result.dataSha256);
         result.config = document.at("config").dump();
-        if (document.contains("best")) {
+        hasBest = document.contains("best");
+        if (hasBest) {
             const nlohmann::json& best = document["best"];
             best.at("loss").get_to(result.best.loss);
             best.at("step").get_to(result.best.step);
             best.at("validations_since").get_to(result.best.validationsSince);
-            result.best.average = tensor("best_average");
         }
     }
     catch (const nlohmann::json::exception&) {
         throw Error(path + ": this is not a checkpoint of openmmscore-train, or it is damaged");
     }
+    // Of another network, what differs in its description says more than the sizes of tensors.
+    result.checkContinues(path, run);
     result.parameters = tensor("parameters");
     result.average = tensor("average");
     result.optimizer.firstMoment = tensor("first_moment");
     result.optimizer.secondMoment = tensor("second_moment");
+    if (hasBest)
+        result.best.average = tensor("best_average");
     return result;
 }
 
-void Checkpoint::checkContinues(const std::string& path, const std::string& newConfig,
-                                const std::string& newSha256) const {
-    if (dataSha256 != newSha256)
+void Checkpoint::checkContinues(const std::string& path, const Checkpoint& run) const {
+    if (dataSha256 != run.dataSha256)
         throw Error(path + ": the checkpoint was made with other data (SHA-256 " + dataSha256.substr(0, 12) +
-                    "..., now " + newSha256.substr(0, 12) + "...), so the run cannot be continued");
+                    "..., now " + run.dataSha256.substr(0, 12) + "...), so the run cannot be continued");
     const nlohmann::json before = nlohmann::json::parse(config).flatten();
-    const nlohmann::json now = nlohmann::json::parse(newConfig).flatten();
-    // A run may be made longer or shorter; its learning rates then follow the new length.
-    for (const auto& [key, value] : now.items())
+    const nlohmann::json now = nlohmann::json::parse(run.config).flatten();
+    const auto valueOf = [](const nlohmann::json& settings, const std::string& key) {
+        return settings.contains(key) ? settings[key].dump() : std::string("nothing said");
+    };
+    nlohmann::json keys = now;
+    keys.update(before);
+    for (const auto& item : keys.items()) {
+        const std::string& key = item.key();
+        // A run may be made longer or shorter; its learning rates then follow the new length.
         if (key != "/training/steps" && key != "/training/early_stopping" &&
-            before.value(key, nlohmann::json()) != value)
+            valueOf(before, key) != valueOf(now, key))
             throw Error(path + ": the checkpoint was made with " + key.substr(1) + " = " +
-                        before.value(key, nlohmann::json()).dump() + ", the configuration says " +
-                        value.dump() + "; restore that, or begin anew with --overwrite");
-    if (before.size() != now.size())
-        throw Error(path +
-                    ": the checkpoint was made with another configuration; begin anew with --overwrite");
+                        valueOf(before, key) + ", the configuration says " + valueOf(now, key) +
+                        "; restore that, or begin anew with --overwrite");
+    }
 }
 
 } // namespace OpenMMScore

@@ -35,14 +35,17 @@ struct Checkpoint {
     /** Write to a safetensors file, atomically. */
     void write(const std::string& path) const;
     /**
-     * @param numParameters  what the network has
-     * @throws Error  if the file is damaged or no checkpoint of such a network
+     * Read a checkpoint to go on from.
+     *
+     * @param run         whose configuration and data the checkpoint must have
+     * @param parameters  of the network, for their number, kind and place
+     * @throws Error  if the file is damaged or of another run; the sentence names the first setting in which
+     *                they differ
      */
-    static Checkpoint read(const std::string& path, std::int64_t numParameters,
-                           const at::TensorOptions& options);
-    /** @throws Error  naming the first setting in which the checkpoint's run differs from this one */
-    void checkContinues(const std::string& path, const std::string& newConfig,
-                        const std::string& newSha256) const;
+    static Checkpoint read(const std::string& path, const Checkpoint& run, const at::Tensor& parameters);
+
+private:
+    void checkContinues(const std::string& path, const Checkpoint& run) const;
 };
 
 } // namespace OpenMMScore

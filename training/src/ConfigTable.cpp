@@ -64,14 +64,14 @@ void ConfigTable::fail(const std::string& key, const std::string& message) const
     throw Error(origin + ": " + path(key) + " " + message);
 }
 
-void ConfigTable::failMissing(const std::string& key) const {
+void ConfigTable::failMissing(const std::string& key, const std::string& instead) const {
     for (const auto& [other, value] : content) {
         const std::string found(other.str());
         if (!known.count(found) && editDistance(found, key) <= 1 + key.size() / 4)
             fail(key, "is missing; is " + path(found) + " (line " +
                           std::to_string(value.source().begin.line) + ") a misspelling?");
     }
-    fail(key, "is missing");
+    fail(key, "is missing" + (instead.empty() ? "" : "; give it or " + path(instead)));
 }
 
 bool ConfigTable::has(const std::string& key) const {
@@ -128,22 +128,31 @@ double ConfigTable::number(const std::string& key, std::optional<double> fallbac
     return node ? asNumber(*node, key) : *fallback;
 }
 
-std::int64_t ConfigTable::asInteger(const toml::node& node, const std::string& key,
-                                    std::int64_t lowest) const {
+std::int64_t ConfigTable::asInteger(const toml::node& node, const std::string& key, std::int64_t lowest,
+                                    std::int64_t highest) const {
     if (!node.is_integer())
         fail(key, std::string("must be an integer, it is ") + kindOf(node));
     const std::int64_t value = node.as_integer()->get();
     if (value < lowest)
         fail(key, "must be at least " + std::to_string(lowest) + ", it is " + std::to_string(value));
+    if (value > highest)
+        fail(key, "must be at most " + std::to_string(highest) + ", it is " + std::to_string(value));
     return value;
 }
 
 std::int64_t ConfigTable::integer(const std::string& key, std::int64_t lowest,
-                                  std::optional<std::int64_t> fallback) {
+                                  std::optional<std::int64_t> fallback, std::int64_t highest) {
     const toml::node* node = find(key);
     if (!node && !fallback)
         failMissing(key);
-    return node ? asInteger(*node, key, lowest) : *fallback;
+    return node ? asInteger(*node, key, lowest, highest) : *fallback;
+}
+
+std::string ConfigTable::file(const std::string& key, const std::optional<std::string>& fallback) {
+    const std::string name = text(key, fallback);
+    if (name.empty())
+        fail(key, "is empty, it must name a file or a folder");
+    return relativeTo(origin, name);
 }
 
 bool ConfigTable::flag(const std::string& key, bool fallback) {
@@ -254,8 +263,11 @@ int asInt(std::int64_t value) {
 
 double positive(ConfigTable& table, const std::string& key, std::optional<double> fallback) {
     const double value = table.number(key, fallback);
-    if (value <= 0.0)
-        table.fail(key, "must be greater than zero");
+    if (value <= 0.0) {
+        std::ostringstream message;
+        message << "must be greater than zero, it is " << value;
+        table.fail(key, message.str());
+    }
     return value;
 }
 

@@ -2,6 +2,7 @@
 #define OPENMMSCORE_TRAINING_CONFIGTABLE_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,8 @@ namespace OpenMMScore {
  */
 class ConfigTable {
 public:
+    static constexpr std::int64_t largestInt = std::numeric_limits<int>::max();
+
     /** @param name  of the table in messages, "" for the file itself */
     ConfigTable(const toml::table& table, std::string origin, std::string name);
 
@@ -28,12 +31,15 @@ public:
     /** A text that must be one of a few. @return its index in choices */
     std::size_t choice(const std::string& key, const std::vector<std::string>& choices, std::size_t fallback);
     double number(const std::string& key, std::optional<double> fallback = {});
+    /** An integer in [lowest, highest]; most are kept as an int somewhere. */
     std::int64_t integer(const std::string& key, std::int64_t lowest,
-                         std::optional<std::int64_t> fallback = {});
+                         std::optional<std::int64_t> fallback = {}, std::int64_t highest = largestInt);
     bool flag(const std::string& key, bool fallback);
     /** An array of numbers, or a single one. */
     std::vector<double> numbers(const std::string& key);
     std::vector<std::int64_t> integers(const std::string& key, std::int64_t lowest);
+    /** The path of a file or a folder as seen from the configuration, which must not be empty. */
+    std::string file(const std::string& key, const std::optional<std::string>& fallback = {});
     /** @return the table of this name; an empty one if there is none */
     ConfigTable table(const std::string& key);
     std::vector<ConfigTable> tables(const std::string& key);
@@ -43,13 +49,18 @@ public:
     void finish() const;
     /** Throw an Error that begins with the file and this key. */
     [[noreturn]] void fail(const std::string& key, const std::string& message) const;
-    /** The same for a key that is required, with a key beside it that may be meant. */
-    [[noreturn]] void failMissing(const std::string& key) const;
+    /**
+     * The same for a key that is required, with a key beside it that may be meant.
+     *
+     * @param instead  what may be given in its place, if anything
+     */
+    [[noreturn]] void failMissing(const std::string& key, const std::string& instead = "") const;
 
 private:
     const toml::node* find(const std::string& key);
     double asNumber(const toml::node& node, const std::string& key) const;
-    std::int64_t asInteger(const toml::node& node, const std::string& key, std::int64_t lowest) const;
+    std::int64_t asInteger(const toml::node& node, const std::string& key, std::int64_t lowest,
+                           std::int64_t highest = largestInt) const;
     std::string path(const std::string& key) const;
 
     const toml::table& content;

@@ -1,5 +1,7 @@
 #include "DataConfigReader.h"
 
+#include <algorithm>
+
 namespace OpenMMScore {
 
 namespace {
@@ -34,14 +36,14 @@ MoleculeData readFrames(ConfigTable& table, const std::string& config) {
         if (table.has(key))
             askForPreparation(table, key, config);
     MoleculeData molecule;
-    molecule.file = relativeTo(config, table.text("file"));
+    molecule.file = table.file("file");
     if (molecule.file.ends_with(".npz"))
         askForPreparation(table, "file", config);
     for (const char* key : weightKeys)
         table.text(key, "");
     const int kind = findWeights(table);
     if (kind >= 0) {
-        molecule.weightsFile = relativeTo(config, table.text(weightKeys[kind]));
+        molecule.weightsFile = table.file(weightKeys[kind]);
         if (molecule.weightsFile.find(".npz") != std::string::npos)
             askForPreparation(table, weightKeys[kind], config);
         molecule.weights = static_cast<MoleculeData::Weights>(kind);
@@ -104,6 +106,8 @@ void readParticles(ConfigTable& root, ModelDescription& model) {
     }
     for (const std::vector<std::int64_t>& bond : root.integerRows("bonds", 0)) {
         const auto count = static_cast<std::int64_t>(model.particles.size());
+        if (count == 0)
+            root.fail("bonds", "are pairs of particles, but there are no tables [[particles]]");
         if (bond.size() != 2 || bond[0] == bond[1] || bond[0] >= count || bond[1] >= count)
             root.fail("bonds", "must be pairs of different particles, counted from 0 to " +
                                    std::to_string(count - 1) + " like the tables [[particles]]");
@@ -118,6 +122,11 @@ void readSources(ConfigTable& root, ConfigTable& table, const std::string& file,
     std::vector<ConfigTable> molecules = root.tables("molecules");
     data.unit = table.choice("unit", {"nm", "angstrom"}, 0) == 0 ? 1.0 : 0.1;
     data.atoms = table.integers("atoms", 0);
+    if (data.atoms.empty() && table.has("atoms"))
+        table.fail("atoms", "is empty; leave it out to take all");
+    for (auto atom = data.atoms.begin(); atom != data.atoms.end(); ++atom)
+        if (std::find(data.atoms.begin(), atom, *atom) != atom)
+            table.fail("atoms", "names index " + std::to_string(*atom) + " twice");
     if (molecules.empty())
         data.molecules = {readFrames(table, file)};
     else if (table.has("file"))

@@ -13,7 +13,7 @@ namespace {
 /** Read an interval [a, b] of diffusion times, a < b, into two numbers that hold the default. */
 bool readInterval(ConfigTable& table, const std::string& key, double& lower, double& upper) {
     const std::vector<double> ends = table.numbers(key);
-    if (ends.empty())
+    if (!table.has(key))
         return false;
     if (ends.size() != 2 || !(0.0 <= ends[0] && ends[0] < ends[1] && ends[1] <= 1.0))
         table.fail(key, "must be two increasing numbers between 0 and 1");
@@ -142,7 +142,7 @@ void complete(Draft& draft, const ConfigTable& model, const ConfigTable& trainin
     if (stage.timeMidpoint <= expert.lowerTime || stage.timeMidpoint >= expert.upperTime)
         training.fail("time_midpoint", "must lie inside model.interval");
     if (stage.steps == 0 && stage.epochs == 0)
-        training.failMissing("steps");
+        training.failMissing("steps", "epochs");
     if (stage.batchSize == 0)
         training.failMissing("batch_size");
     if (stage.fokkerPlanck.weight > 0.0 && (expert.head == Head::Score || !plainSign))
@@ -242,9 +242,12 @@ void readExperts(ConfigTable& root, const std::string& file, TrainingConfig& con
     model.schedule = preset.schedule;
     model.schedule.betaMin = positive(modelTable, "beta_min", model.schedule.betaMin);
     model.schedule.betaMax = positive(modelTable, "beta_max", model.schedule.betaMax);
+    if (model.schedule.betaMin > model.schedule.betaMax)
+        modelTable.fail("beta_min", "must not be greater than beta_max");
     const double time = preset.defaultDiffusionTime;
-    model.defaultDiffusionTime =
-        between(modelTable, "default_diffusion_time", 0.0, 1.0, time >= 0.0 ? time : model.getLowerTime());
+    // Found here, not when a day's training is written into a file.
+    model.defaultDiffusionTime = between(modelTable, "default_diffusion_time", model.getLowerTime(),
+                                         model.getUpperTime(), std::max(time, model.getLowerTime()));
     config.measureLengthScale = !modelTable.has("length_scale");
     model.lengthScale = positive(modelTable, "length_scale", 1.0);
     modelTable.finish();

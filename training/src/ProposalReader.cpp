@@ -1,6 +1,7 @@
 #include "ProposalReader.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "StageReader.h"
@@ -87,7 +88,8 @@ void readSplines(ConfigTable& table, ProposalConfig& proposal) {
     proposal.flow.bins = asInt(table.integer("bins", 2, 8));
     proposal.flow.bound = positive(table, "bound", 5.0);
     proposal.flow.trainableBase = table.flag("trainable_base", false);
-    proposal.permutationSeed = static_cast<std::uint64_t>(table.integer("permutation_seed", 0, 1));
+    proposal.permutationSeed = static_cast<std::uint64_t>(
+        table.integer("permutation_seed", 0, 1, std::numeric_limits<std::int64_t>::max()));
     checkSplines(table, proposal);
 }
 
@@ -120,7 +122,7 @@ StageConfig readTraining(ConfigTable table, const std::string& file, ExecutionCo
     readOptimization(table, file, stage, hasFinalLearningRate);
     stage.noise = between(table, "noise", 0.0, 10.0, 0.0);
     if (stage.steps == 0 && stage.epochs == 0)
-        table.failMissing("steps");
+        table.failMissing("steps", "epochs");
     execution = readExecution(table);
     table.finish();
     return stage;

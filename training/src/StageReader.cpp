@@ -6,6 +6,9 @@ namespace OpenMMScore {
 
 namespace {
 
+/** Random numbers are told stages apart by the bits above the step (TrainingSet). */
+constexpr std::int64_t largestStep = std::int64_t(1) << 38;
+
 /** Either a number of steps or one of epochs; a later table's word replaces an earlier one's. */
 void readLength(ConfigTable& table, StageConfig& stage) {
     if (table.has("steps") && table.has("epochs"))
@@ -15,7 +18,7 @@ void readLength(ConfigTable& table, StageConfig& stage) {
     if (table.has("epochs"))
         stage.steps = 0;
     // Both are asked for in any case, so that both are known names.
-    const std::int64_t steps = table.integer("steps", 1, std::max<std::int64_t>(stage.steps, 1));
+    const std::int64_t steps = table.integer("steps", 1, std::max<std::int64_t>(stage.steps, 1), largestStep);
     const std::int64_t epochs = table.integer("epochs", 1, std::max<std::int64_t>(stage.epochs, 1));
     if (table.has("steps"))
         stage.steps = steps;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -19,12 +20,11 @@ namespace fs = std::filesystem;
 
 OutputConfig readOutput(ConfigTable table, const fs::path& config, std::int64_t validationSamples) {
     OutputConfig output;
-    output.directory =
-        relativeTo(config.string(), table.text("directory", config.stem().string() + "-output"));
+    output.directory = table.file("directory", config.stem().string() + "-output");
     output.logInterval = table.integer("log_interval", 1, output.logInterval);
     output.validationInterval = table.integer("validation_interval", 1, output.validationInterval);
     output.checkpointInterval = table.integer("checkpoint_interval", 1, output.checkpointInterval);
-    output.validationSamples = table.integer("validation_samples", 1, validationSamples);
+    output.validationSamples = table.integer("validation_samples", 1, validationSamples, 10000000);
     table.finish();
     return output;
 }
@@ -36,7 +36,8 @@ TrainingConfig TrainingConfig::read(const std::string& path, const std::string& 
     TrainingConfig config;
     ConfigTable root(content, path, "");
     config.model.title = root.text("title", fs::path(path).stem().string());
-    config.seed = static_cast<std::uint64_t>(root.integer("seed", 0, 1));
+    config.seed =
+        static_cast<std::uint64_t>(root.integer("seed", 0, 1, std::numeric_limits<std::int64_t>::max()));
     const bool proposal = root.has("proposal");
     readDataConfig(root, path, preparedData, config);
     if (proposal)
@@ -222,6 +223,10 @@ std::string TrainingConfig::toJson(std::size_t index) const {
         {"unit", data.unit}, {"atoms", data.atoms}, {"validation_fraction", data.validationFraction}};
     if (data.validationSplit == DataConfig::Split::Last)
         frames["validation_split"] = "last";
+    // Otherwise the temperature is no more than a number in the model file.
+    for (const MoleculeData& molecule : data.molecules)
+        if (molecule.weights == MoleculeData::Weights::BiasEnergies && !molecule.weightsFile.empty())
+            frames["temperature"] = model.temperature;
     if (proposal)
         return proposalRunToJson(*this, frames).dump();
     nlohmann::json json = {{"seed", seed},

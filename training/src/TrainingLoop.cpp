@@ -9,6 +9,7 @@
 #include <torch/version.h>
 
 #include "openmmscore/models/Error.h"
+#include "openmmscore/models/ModelFile.h"
 
 namespace OpenMMScore {
 
@@ -19,6 +20,17 @@ constexpr std::int64_t maxSkippedInRow = 20;
 
 double secondsSince(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/** @return how many steps made a model or a proposal, -1 if there is none that can be read */
+std::int64_t stepsOf(const std::string& path) {
+    try {
+        const auto document = nlohmann::json::parse(ModelFile::read(path).getDocument());
+        return document.at("provenance").at("steps").get<std::int64_t>();
+    }
+    catch (const std::exception&) {
+        return -1;
+    }
 }
 
 std::int64_t numParts(std::int64_t count, std::int64_t size) {
@@ -48,8 +60,11 @@ void TrainingLoop::start() {
 
 void TrainingLoop::resume() {
     at::Tensor& parameters = objective.getParameters();
-    Checkpoint saved = Checkpoint::read(files.checkpoint, parameters.numel(), parameters.options());
-    saved.checkContinues(files.checkpoint, state.config, state.dataSha256);
+    Checkpoint saved = Checkpoint::read(files.checkpoint, state, parameters);
+    if (saved.step > settings.steps)
+        throw Error(files.checkpoint + ": the checkpoint is of step " + std::to_string(saved.step) +
+                    ", the run has only " + std::to_string(settings.steps) +
+                    " (see training.steps and --steps)");
     saved.config = state.config;
     state = saved;
     parameters.copy_(state.parameters);
@@ -215,6 +230,8 @@ bool TrainingLoop::run(const std::function<bool()>& stopRequested, const std::fu
     if (log)
         announce();
     startTime = std::chrono::steady_clock::now();
+    if (isFinished())
+        completeFiles(written);
     // The speed shown is that of the last couple of hundred steps.
     auto windowStart = startTime;
     std::int64_t windowStep = state.step;
@@ -222,7 +239,7 @@ bool TrainingLoop::run(const std::function<bool()>& stopRequested, const std::fu
     while (!isFinished()) {
         takeStep(stopRequested());
         const double seconds = secondsSince(windowStart);
-        if (seconds > 5.0 || stepsPerSecond == 0.0)
+        if (seconds > 5.0 || windowStart == startTime)
             stepsPerSecond = double(state.step - windowStep) / seconds;
         if (seconds > 5.0) {
             windowStart = std::chrono::steady_clock::now();
@@ -230,6 +247,10 @@ bool TrainingLoop::run(const std::function<bool()>& stopRequested, const std::fu
         }
         report(stepsPerSecond);
         const bool due = state.step % config.output.checkpointInterval == 0;
+        if (isFinished() && state.skipped == state.step)
+            throw NumericalError("the loss or its gradient was not finite in any of " +
+                                 std::to_string(state.step) +
+                                 " steps, so that there is no model (try a smaller training.learning_rate)");
         if (group.isFirst() && (stopped || isFinished())) {
             save();
             written();
@@ -242,6 +263,15 @@ bool TrainingLoop::run(const std::function<bool()>& stopRequested, const std::fu
     return true;
 }
 
+/** The run may have been ended between its last checkpoint and what is written after that. */
+void TrainingLoop::completeFiles(const std::function<void()>& written) {
+    if (!group.isFirst())
+        return;
+    if (stepsOf(files.model) != state.step)
+        save();
+    written();
+}
+
 /**
  * Save in the middle of a run, which goes on if that fails: a full disk may have room again later. Without
  * any checkpoint to go back to it ends.
@@ -250,6 +280,9 @@ void TrainingLoop::trySaving(const std::function<void()>& written) {
     try {
         save();
         written();
+    }
+    catch (const NumericalError&) {
+        throw;
     }
     catch (const Error& error) {
         if (!std::filesystem::exists(files.checkpoint))
@@ -263,6 +296,10 @@ void TrainingLoop::save() {
     state.elapsedSeconds = elapsedBefore + secondsSince(startTime);
     state.parameters = objective.getParameters();
     state.average = average.getAverage();
+    if (!std::isfinite(state.parameters.sum().item<double>()) ||
+        !std::isfinite(state.average.sum().item<double>()))
+        throw NumericalError("the weights are not finite after step " + std::to_string(state.step) +
+                             " (try a smaller training.learning_rate; the last checkpoint is kept)");
     state.optimizer = optimizer.getState();
     state.write(files.checkpoint);
     const at::Tensor& best = state.best.average;

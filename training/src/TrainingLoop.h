@@ -80,6 +80,7 @@ private:
     void report(double stepsPerSecond);
     void trySaving(const std::function<void()>& written);
     void save();
+    void completeFiles(const std::function<void()>& written);
     std::string provenance() const;
 
     const TrainingConfig& config;

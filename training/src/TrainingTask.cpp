@@ -3,15 +3,30 @@
 #include "FlowMatchingObjective.h"
 #include "ScoreMatchingObjective.h"
 #include "SplineFlowObjective.h"
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
 namespace {
 
+/** Find before the training, not at its end, what a model file would not take. */
+void checkDescription(const ModelDescription& model) {
+    try {
+        model.toJson();
+    }
+    catch (const Error& error) {
+        const std::string message = error.what(), origin = "ModelDescription: ";
+        throw Error("no model file could be written of this configuration: " +
+                    message.substr(message.rfind(origin, 0) == 0 ? origin.size() : 0));
+    }
+}
+
 class ScoreModelTask : public TrainingTask {
 public:
     ScoreModelTask(TrainingConfig& config, const at::TensorOptions& tensorOptions)
-        : options(tensorOptions), data(config, options) {}
+        : options(tensorOptions), data(config, options) {
+        checkDescription(config.model);
+    }
     std::int64_t getNumTrainingFrames() const override { return data.getNumTrainingFrames(); }
     std::unique_ptr<Objective> objective(const TrainingConfig& config, std::size_t stage) const override {
         return std::make_unique<ScoreMatchingObjective>(config, stage, data, options);

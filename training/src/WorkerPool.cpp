@@ -1,16 +1,33 @@
 #include "WorkerPool.h"
 
+#include <string>
+#include <system_error>
+
 #include <ATen/Parallel.h>
+
+#include "openmmscore/models/Error.h"
 
 namespace OpenMMScore {
 
 WorkerPool::WorkerPool(int numThreads) {
     at::set_num_threads(1);
-    for (int i = 1; i < numThreads; i++)
-        threads.emplace_back([this] { work(); });
+    try {
+        for (int i = 1; i < numThreads; i++)
+            threads.emplace_back([this] { work(); });
+    }
+    catch (const std::system_error&) {
+        const std::size_t started = threads.size();
+        finish();
+        throw Error("training.threads is " + std::to_string(numThreads) + ", of which only " +
+                    std::to_string(started) + " could be started");
+    }
 }
 
 WorkerPool::~WorkerPool() {
+    finish();
+}
+
+void WorkerPool::finish() {
     {
         std::lock_guard lock(mutex);
         stopping = true;

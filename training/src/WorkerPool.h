@@ -15,6 +15,7 @@ namespace OpenMMScore {
  * them. */
 class WorkerPool {
 public:
+    /** @throws Error  if the system has not that many threads to give */
     explicit WorkerPool(int numThreads);
     ~WorkerPool();
     int getNumThreads() const { return static_cast<int>(threads.size()) + 1; }
@@ -24,6 +25,7 @@ public:
 
 private:
     void work();
+    void finish();
     void drain(std::unique_lock<std::mutex>& lock);
 
     std::mutex mutex;

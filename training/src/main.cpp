@@ -36,6 +36,25 @@ OpenMMScore::TrainingConfig readConfig(const Arguments& arguments) {
     return config;
 }
 
+/** The arguments of the same run, going on. */
+std::string toContinue(const Arguments& arguments) {
+    std::string again = arguments.config + " --resume";
+    const auto add = [&](const char* option, const std::string& value) { again += option + value; };
+    if (!arguments.output.empty())
+        add(" --output ", arguments.output);
+    if (!arguments.data.empty())
+        add(" --data ", arguments.data);
+    if (!arguments.device.empty())
+        add(" --device ", arguments.device);
+    if (arguments.stage >= 0)
+        add(" --stage ", std::to_string(arguments.stage));
+    if (arguments.steps > 0)
+        add(" --steps ", std::to_string(arguments.steps));
+    if (arguments.threads > 0)
+        add(" --threads ", std::to_string(arguments.threads));
+    return again;
+}
+
 int train(const Arguments& arguments) {
     using OpenMMScore::Trainer;
     const auto start = arguments.resume      ? Trainer::Start::Resume
@@ -54,15 +73,8 @@ int train(const Arguments& arguments) {
     const int code = 128 + static_cast<int>(receivedSignal != 0 ? receivedSignal : SIGTERM);
     if (!trainer.isFirst())
         return code;
-    std::string again = arguments.config + " --resume";
-    if (!arguments.output.empty())
-        again += " --output " + arguments.output;
-    if (!arguments.data.empty())
-        again += " --data " + arguments.data;
-    if (arguments.stage >= 0)
-        again += " --stage " + std::to_string(arguments.stage);
     std::fprintf(stderr, "\nstopped; the checkpoint is written, continue with: openmmscore-train %s\n",
-                 again.c_str());
+                 toContinue(arguments).c_str());
     return code;
 }
 
@@ -77,10 +89,11 @@ int main(int argc, char** argv) {
         "--data", arguments.data,
         "what `openmmscore train` has prepared, instead of the frames that the configuration names");
     app.add_option("--stage", arguments.stage, "train this stage alone, counted from 0")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1000, "NONNEGATIVE"));
     app.add_option("--steps", arguments.steps, "in total, instead of training.steps or training.epochs")
-        ->check(CLI::PositiveNumber);
-    app.add_option("--threads", arguments.threads, "instead of training.threads")->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1L, 1L << 38, "POSITIVE"));
+    app.add_option("--threads", arguments.threads, "instead of training.threads")
+        ->check(CLI::Range(1L, 65536L, "POSITIVE"));
     app.add_option("--device", arguments.device, "instead of training.device")
         ->check(CLI::IsMember({"cpu", "cuda"}));
     app.add_option("--output", arguments.output, "instead of output.directory");
