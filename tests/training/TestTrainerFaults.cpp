@@ -57,6 +57,17 @@ TEST_F(TrainerTest, AFinishedRunIsCompletedAndNotShortened) {
               std::string::npos);
 }
 
+TEST_F(TrainerTest, NothingIsLeftOfWritesThatWereKilled) {
+    train(config("out"), Trainer::Start::Fresh, 3);
+    folder.write("out/model.safetensors.tmp-17-4", "half");
+    folder.write("out/checkpoint.safetensors.tmp-17-5", "half");
+    folder.write("out/mine.tmp-1", "whole");
+    train(config("out"), Trainer::Start::Resume);
+    EXPECT_FALSE(std::filesystem::exists(folder.path("out/model.safetensors.tmp-17-4")));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("out/checkpoint.safetensors.tmp-17-5")));
+    EXPECT_TRUE(std::filesystem::exists(folder.path("out/mine.tmp-1")));
+}
+
 TEST_F(TrainerTest, FindsBeforeTheTrainingWhatAModelFileWouldNotTake) {
     TrainingConfig run = config("out");
     run.model.temperature = 1e12;

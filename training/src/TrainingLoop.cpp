@@ -33,6 +33,17 @@ std::int64_t stepsOf(const std::string& path) {
     }
 }
 
+/** Remove what a write that was killed has left beside a file (ModelFile::writeAtomically). */
+void removeLeftovers(const std::string& path) {
+    namespace fs = std::filesystem;
+    const fs::path file(path);
+    const std::string start = file.filename().string() + ".tmp-";
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(file.parent_path(), error))
+        if (entry.path().filename().string().rfind(start, 0) == 0)
+            fs::remove(entry.path(), error);
+}
+
 std::int64_t numParts(std::int64_t count, std::int64_t size) {
     return (count + size - 1) / size;
 }
@@ -54,8 +65,7 @@ TrainingLoop::TrainingLoop(const TrainingConfig& runConfig, std::size_t index, O
 void TrainingLoop::start() {
     objective.initialize();
     average.getAverage().copy_(objective.getParameters());
-    if (group.isFirst())
-        log.emplace(files.log, std::nullopt);
+    openLog(std::nullopt);
 }
 
 void TrainingLoop::resume() {
@@ -71,8 +81,15 @@ void TrainingLoop::resume() {
     average.getAverage().copy_(state.average);
     optimizer.setState(state.optimizer);
     elapsedBefore = state.elapsedSeconds;
-    if (group.isFirst())
-        log.emplace(files.log, state.step);
+    openLog(state.step);
+}
+
+void TrainingLoop::openLog(std::optional<std::int64_t> resumeAfter) {
+    if (!group.isFirst())
+        return;
+    for (const std::string& file : {files.model, files.checkpoint})
+        removeLeftovers(file);
+    log.emplace(files.log, resumeAfter);
 }
 
 BatchPart TrainingLoop::shareOf(std::int64_t count) const {

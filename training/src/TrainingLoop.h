@@ -63,6 +63,8 @@ public:
     bool run(const std::function<bool()>& stopRequested, const std::function<void()>& written);
 
 private:
+    /** Of the first process: begin the log, or go on with it, in a folder without half files. */
+    void openLog(std::optional<std::int64_t> resumeAfter);
     void takeStep(bool stopRequested);
     /** Call f(part, k) for the parts of this process's share of a batch, in no particular order. */
     void forParts(BatchPart share, std::int64_t size, const std::function<void(BatchPart, std::int64_t)>& f);

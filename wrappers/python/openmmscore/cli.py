@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except (OpenMMException, ValueError, OSError) as error:
-        print(f"openmmscore: {' '.join(str(error).split())}", file=sys.stderr)
+        sentence = str(error)
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            sentence = f"{error.filename}: {error.strerror}"
+        print(f"openmmscore: {' '.join(sentence.split())}", file=sys.stderr)
     except KeyboardInterrupt:
         print("openmmscore: interrupted", file=sys.stderr)
     return 1

@@ -137,6 +137,10 @@ def evaluate(
         if the reference does not fit the model, or nothing could be sampled
     """
     options = options or Options()
+    for name, least in (("samples", 1), ("consistency", 0), ("ticaLag", 1)):
+        number = getattr(options, name)
+        if number is not None and number < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {number}")
     if not 0 <= options.seed < 2**31:
         raise ValueError(f"the seed must be an integer from 0 to {2**31 - 1}, got {options.seed}")
     model = model if isinstance(model, Model) else Model(model)
@@ -151,8 +155,6 @@ def evaluate(
         "comparison": {},
         "notes": [],
     }
-    if doubt := doubtUnit(model, reference):
-        results["notes"].append(doubt)
     evaluation = Evaluation(model, kind, results, reference)
     if options.iid:
         _sample(evaluation, options)
@@ -161,6 +163,8 @@ def evaluate(
     if not evaluation.samples:
         reason = f": {results['notes'][0]}" if results["notes"] else "; it was told to do neither"
         raise ValueError(f"the model was neither sampled nor simulated{reason}")
+    if doubt := doubtUnit(model, reference):
+        results["notes"].append(doubt)
     for source, samples in evaluation.samples.items():
         results["comparison"][source] = compare(kind, samples, reference, options.seed)
     _reweight(evaluation, options)
