@@ -102,6 +102,10 @@ TEST(TrainingConfig, ChecksTypesAndRanges) {
         contains(problemWith(smallRun("", "time_interval = [0.5, 0.1]\n")), "two increasing numbers"));
     EXPECT_TRUE(
         contains(problemWith(smallRun("", "time_midpoint = 1.0\n")), "must lie inside model.interval"));
+    EXPECT_TRUE(contains(problemWith(smallRun("", "start_expert = 1\n")), "there is no start_from"));
+    EXPECT_TRUE(
+        contains(problemWith(smallRun("", "levels = \"uniform\"\n")), "is for the discrete diffusions"));
+    EXPECT_EQ(problemWith(smallRun("method = \"two-for-one\"\n", "levels = \"uniform\"\n")), "");
 }
 
 TEST(TrainingConfig, RefusesWhatNoNumberCanHoldOrNobodyCanMean) {

@@ -141,6 +141,10 @@ void complete(Draft& draft, const ConfigTable& model, const ConfigTable& trainin
                                        "outside apart");
     if (stage.timeMidpoint <= expert.lowerTime || stage.timeMidpoint >= expert.upperTime)
         training.fail("time_midpoint", "must lie inside model.interval");
+    if (training.has("levels") && plainSign)
+        training.fail("levels", "is for the discrete diffusions of the methods two-for-one and ddpm");
+    if (training.has("start_expert") && stage.startFrom.empty())
+        training.fail("start_expert", "is of a model to start from, but there is no start_from");
     if (stage.steps == 0 && stage.epochs == 0)
         training.failMissing("steps", "epochs");
     if (stage.batchSize == 0)
