@@ -165,7 +165,7 @@ TEST_F(ParticleFlows, WhatCannotBeIsRefused) {
         {matchingRun("cartesian", transformer + "bins = 3\n"), "proposal.bins (line"},
         {matchingRun("cartesian", "velocity = \"egnn\"\nhidden = [8, 8]\n"), "must be one integer"},
         {matchingRun("cartesian", "velocity = \"egnn\"\nhidden = 9000\n"), "egnn.hidden is 9000"},
-        {matchingRun("cartesian", "hidden = [4294967360]\n"), "is 2147483647"},
+        {matchingRun("cartesian", "hidden = [4294967360]\n"), "must be at most 2147483647, it is 4294967360"},
         {matchingRun("cartesian", "velocity = \"egnn\"\nangle_frequencies = 2\n"),
          "angle_frequencies is a key of the velocity \"mlp\""},
         {matchingRun("cartesian", "angle_frequencies = 2\n"),
