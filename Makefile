@@ -1,7 +1,7 @@
 # make demo     build, simulate alanine dipeptide with a shipped model for a minute, draw its free energy
 # make test     build everything, run the C++ tests (ctest) and the Python tests (pytest)
 # make validation  physics over minutes: ensembles, energy conservation, memory over a million steps
-# make test-cuda   every kind of training on a GPU, beside the processor; needs one, and 3 GB of packages
+# make test-cuda   trainings on a GPU beside those on the processor; needs one, and 3 GB of packages
 # make build    build and install the Python package into .venv, without the training tool
 # make train    the same with the training tool, on LibTorch
 # make asan     the core's tests under the address and undefined-behaviour sanitizers
@@ -99,7 +99,7 @@ lint: .venv/run.stamp .venv/test.stamp
 	$(PY) -m ruff format --check .
 
 # Everything but what needs LibTorch and the tests, of which each takes 20 s of a core. These hundred files take 3 to 16 s
-# each, most of it for the headers that they include: five minutes on two cores.
+# each, most of it for the headers that they include: six minutes on two cores.
 tidy: .venv/run.stamp
 	tools/system-packages.sh $(PACKAGES_LINT)
 	cmake --preset no-torch >/dev/null

@@ -195,9 +195,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[2])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of openmmscore-train")
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/training.json")
+    parser.add_argument("--output", type=Path, help="default: training.json, or training-cuda.json")
     parser.add_argument("--document", type=Path, default=ROOT / "docs/benchmarks.md")
     options = parser.parse_args()
+    onGpu = options.device != "cpu"
+    if options.output is None:
+        options.output = ROOT / f"benchmarks/results/training{'-cuda' if onGpu else ''}.json"
     if options.what == "measure":
         result = {"machine": describeMachine(), "before": load(), "rows": []}
         for threads in options.threads:
@@ -208,7 +211,8 @@ def main() -> int:
     else:
         result = json.loads(options.output.read_text())
     print(table(result))
-    report.replaceTable(options.document, "training", table(result))
+    if not onGpu:
+        report.replaceTable(options.document, "training", table(result))
     return 0
 
 
