@@ -7,15 +7,12 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "TrainingFiles.h"
+#include "TrainingRuns.h"
 #include "openmmscore/models/CounterRandom.h"
-#include "openmmscore/models/ModelFile.h"
 #include "openmmscore/sampling/InternalCoordinates.h"
 #include "openmmscore/sampling/ProposalFile.h"
-#include "openmmscore/training/Trainer.h"
 
 namespace OpenMMScore::testing {
 
@@ -94,8 +91,8 @@ inline std::vector<double> validationLosses(const std::string& log) {
     return result;
 }
 
-/** Runs in a folder of their own, where the frames above are. */
-class ProposalTraining : public ::testing::Test {
+/** Runs where the frames above are. */
+class ProposalTraining : public TrainingRuns {
 protected:
     ProposalTraining() {
         folder.write("vector.npy", npyBytes({3000, 2}, twoClouds(3000)));
@@ -108,21 +105,8 @@ protected:
         result.output.directory = folder.path(output);
         return result;
     }
-    bool train(const TrainingConfig& run, Trainer::Start start = Trainer::Start::Fresh,
-               int stopAfter = 1000000) {
-        Trainer trainer(run, start);
-        return trainer.run([stopAfter]() mutable { return --stopAfter == 0; });
-    }
     std::shared_ptr<const Proposal> load(const std::string& output = "out") {
         return readProposal(folder.path(output + "/proposal.safetensors"));
-    }
-    std::vector<double> numbers(const std::string& file) {
-        const ModelFile content = ModelFile::read(folder.path(file));
-        std::vector<double> all;
-        for (const auto& [name, info] : content.getTensors())
-            for (double x : content.readTensor(name, info.shape))
-                all.push_back(x);
-        return all;
     }
     std::vector<double> validation(const std::string& output = "out") {
         return validationLosses(folder.path(output + "/log.jsonl"));
@@ -138,7 +122,6 @@ protected:
             sum -= value;
         return sum / validationFrames;
     }
-    TemporaryFolder folder;
 };
 
 /** Frames for validation from the end of the file. */

@@ -6,37 +6,20 @@
 #include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "TrainingFiles.h"
-#include "openmmscore/models/ModelFile.h"
-#include "openmmscore/training/Trainer.h"
+#include "TrainingRuns.h"
 
 namespace OpenMMScore::testing {
 
-/** Short runs on a small chain, in a folder of the test's own. */
-class TrainerTest : public ::testing::Test {
+/** Short runs on a small chain. */
+class TrainerTest : public TrainingRuns {
 protected:
     void SetUp() override { folder.write("chain.npy", npyBytes({200, 4, 3}, wobblingChain(200, 4))); }
     TrainingConfig config(const std::string& output, const std::string& training = "") {
         TrainingConfig result = TrainingConfig::read(folder.write("run.toml", smallRun("", training)));
         result.output.directory = folder.path(output);
         return result;
-    }
-    bool train(const TrainingConfig& run, Trainer::Start start = Trainer::Start::Fresh,
-               int stopAfter = 1000) {
-        Trainer trainer(run, start);
-        return trainer.run([stopAfter]() mutable { return --stopAfter == 0; });
-    }
-    /** The weights in a model or the state in a checkpoint, all tensors one after another. */
-    std::vector<double> numbers(const std::string& file) {
-        const ModelFile content = ModelFile::read(folder.path(file));
-        std::vector<double> all;
-        for (const auto& [name, info] : content.getTensors())
-            for (double x : content.readTensor(name, info.shape))
-                all.push_back(x);
-        return all;
     }
     /** Validation losses by step. */
     std::vector<std::pair<int, double>> validation(const std::string& log) {
@@ -49,7 +32,6 @@ protected:
         }
         return result;
     }
-    TemporaryFolder folder;
 };
 
 } // namespace OpenMMScore::testing
